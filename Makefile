@@ -1,0 +1,45 @@
+# The newcomer's way: git clone, make demo, make test. Each target sees to what it needs; what is there is used again.
+
+PYTHON := sh scripts/python
+# What the set-up found missing on this machine (.bursar/env) is told to every command.
+IN_ENV := set -a; . ./.bursar/env; set +a;
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests demo test check lint types bench down clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-8s %s\n' "$$target" "$$what"; done
+
+setup: ## virtual environment, Redis, Docker engine, sandbox image
+	@$(PYTHON) -m scripts.setup
+
+setup-tests: # and what only the tests need
+	@$(PYTHON) -m scripts.setup --tests
+
+demo: setup ## the main job on the starter problems: a rehearsal, no key, no cost
+	@$(IN_ENV) .venv/bin/python examples/demo.py
+
+test: setup-tests ## all tests
+	@$(IN_ENV) .venv/bin/pytest tests; status=$$?; [ -z "$$BURSAR_UNTESTED" ] || echo "$$BURSAR_UNTESTED"; exit $$status
+
+check: lint types test ## lint, types and all tests
+
+lint: setup ## style and the arrows between the packages
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+
+types: setup ## mypy --strict, on the packages and the set-up
+	@.venv/bin/mypy --strict
+	@.venv/bin/mypy --strict -p scripts
+
+bench: setup ## wall time against the sum of the calls' latencies
+	@$(IN_ENV) .venv/bin/python bench/end_to_end.py
+
+down: ## stop what the set-up started
+	@$(PYTHON) -m scripts.stop
+
+clean: down ## remove what can be made again; studies in .bursar/ are kept
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -f .bursar/env .bursar/setup.log .bursar/dockerd.log
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
