@@ -1,6 +1,6 @@
 """The bundled starter dataset: each problem is well formed, solvable, quick, and not trivially won.
 
-The programs here are the project's own, so they run in this process; what a model writes never does.
+The programs here are the project's own, so they run in this process; what a model writes must not.
 """
 
 import ast
