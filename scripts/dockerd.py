@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Dockerd:
     @property
     def label(self) -> str:
         """What marks a process as ours on its command line: pids are used again, this is not."""
-        return f"started-by={self.folder.resolve()}"
+        return f"--label=started-by={self.folder.resolve()}"
 
 
 def start(home: Dockerd) -> str:
@@ -73,7 +73,7 @@ def start(home: Dockerd) -> str:
     """
     running = pid_of_running(home.pid_file)
     if running is not None:
-        if _wait_until_answers(home.socket, running):
+        if _wait_until_answers(home.socket, lambda: pid_of_running(home.pid_file) == running):
             return f"found one that was starting (pid {running})"
         raise NoDaemonError(
             f"A dockerd runs (pid {running}) but did not answer within {START_TIMEOUT_S:.0f} s: "
@@ -146,7 +146,7 @@ def _attempt(home: Dockerd, arguments: Sequence[str]) -> int | None:
     path = f"{os.environ.get('PATH', '')}:{programs.SYSTEM_FOLDERS}"
     with home.log.open("a") as log:
         process = subprocess.Popen(
-            ["dockerd", f"--label={home.label}", *home.arguments, *arguments],
+            ["dockerd", home.label, *home.arguments, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -155,17 +155,17 @@ def _attempt(home: Dockerd, arguments: Sequence[str]) -> int | None:
         )
     answered = False
     try:
-        answered = _wait_until_answers(home.socket, process.pid)
+        answered = _wait_until_answers(home.socket, lambda: process.poll() is None)
     finally:
         if not answered:
             _end(process)
     return process.pid if answered else None
 
 
-def _wait_until_answers(socket_path: Path, pid: int) -> bool:
-    """Waits for the daemon with that pid; False where it ends or does not answer in time."""
+def _wait_until_answers(socket_path: Path, is_running: Callable[[], bool]) -> bool:
+    """Waits for a daemon; False where it ends or does not answer in time."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and _words_of(pid):
+    while time.monotonic() < deadline and is_running():
         if answers(socket_path):
             return True
         time.sleep(POLL_EVERY_S)

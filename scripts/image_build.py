@@ -7,7 +7,7 @@ containers (some unprivileged hosts), which is not the same as an image that can
 import sys
 
 import docker
-from docker.errors import APIError, ContainerError
+from docker.errors import APIError
 
 import sandbox
 
@@ -15,19 +15,52 @@ ENGINE_EXIT_CODE = 3
 
 
 def main() -> int:
-    """Builds, tries, and says what came of it."""
+    """Builds, tries, and says what came of it.
+
+    Returns:
+        The exit code: 0, or `ENGINE_EXIT_CODE`.
+    """
     client = docker.from_env()
-    image = sandbox.build_image(client)
     try:
-        client.containers.run(image, ["true"], network_mode="none", remove=True)
-    except ContainerError:
-        pass  # it ran: what it did there is no concern of the engine's
-    except APIError as error:
-        if error.is_server_error():
-            print(error.explanation, file=sys.stderr)
-            return ENGINE_EXIT_CODE
+        image = sandbox.build_image(client)
+        try_out(client, image)
+    except Exception as error:
+        fault = fault_of_engine(error)
+        if fault is None:
+            raise
+        print(" ".join(str(fault.explanation).split()), file=sys.stderr)
+        return ENGINE_EXIT_CODE
     print(image)
     return 0
+
+
+def try_out(client: docker.DockerClient, image: str) -> None:
+    """Starts one container of the image, and removes it.
+
+    Args:
+        client: the engine's.
+        image: the image's name.
+
+    Raises:
+        APIError: the engine can't start it.
+    """
+    container = client.containers.create(image, ["true"], network_mode="none")
+    try:
+        container.start()
+    except APIError as error:
+        if error.is_server_error():  # a client error, such as "no such program", is the image's
+            raise
+    finally:
+        container.remove(force=True)
+
+
+def fault_of_engine(error: BaseException | None) -> APIError | None:
+    """The engine's own failure (a 5xx answer) among an error and its causes, if there is one."""
+    while error is not None:
+        if isinstance(error, APIError) and error.is_server_error():
+            return error
+        error = error.__cause__
+    return None
 
 
 if __name__ == "__main__":

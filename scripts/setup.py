@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts import compose, engine, image, redis_server, venv
 from scripts.dockerd import Dockerd
-from scripts.step import SetupError, announce, report
+from scripts.step import SetupError, announce, report, say
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRASTRUCTURE_EXIT_CODE = 4
@@ -30,7 +30,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make setup", description=__doc__)
     parser.add_argument("--tests", action="store_true", help="also what only the tests need")
     for_tests = parser.parse_args().tests
-    folder = ROOT / ".bursar"
+    os.chdir(ROOT)
+    folder = Path(".bursar")  # relative: shorter to read in messages
     try:
         folder.mkdir(exist_ok=True)
         with one_at_a_time(folder):
@@ -68,27 +69,28 @@ def set_up(folder: Path, *, for_tests: bool) -> dict[str, str]:
     if docker.usable:
         docker = report("image", lambda: image.see_to(ROOT, docker))
     if not docker.usable:
-        announce("engine", "going on without one: no containers")
-        return environment_without("BURSAR_NO_ENGINE", "containers", docker.sentence)
+        say("engine", "going on without one")
+        return environment_without("BURSAR_NO_ENGINE", "what needs containers", docker)
     if for_tests:
         composer = report("compose", lambda: compose.see_to(docker, log=log))
         if not composer.usable:
-            return environment_without("BURSAR_NO_COMPOSE", "compose.yaml", composer.sentence)
+            return environment_without("BURSAR_NO_COMPOSE", "compose.yaml", composer)
     return {}
 
 
-def environment_without(variable: str, untested: str, why: str) -> dict[str, str]:
+def environment_without(variable: str, untested: str, why: object) -> dict[str, str]:
     """The environment of recipes that must do without something.
 
     Args:
         variable: what tells the demo and the tests.
         untested: what no test can run without it.
-        why: the step's sentence.
+        why: what the step came to.
 
     Returns:
         The variable, and the line that closes `make test`.
     """
-    note = f"NOT TESTED: {untested} ({why}). The SKIPPED lines above name each test."
+    cause = str(why).splitlines()[0]
+    note = f"NOT TESTED: {untested} ({cause}). The SKIPPED lines above name each test."
     without = {variable: "1", "BURSAR_UNTESTED": note}
     if variable == "BURSAR_NO_ENGINE":  # no containers, so no compose either
         without["BURSAR_NO_COMPOSE"] = "1"

@@ -32,13 +32,18 @@ def report(name: str, work: Callable[[], Outcome]) -> Outcome:
     """
     started = time.monotonic()
     outcome = work()
-    print(f"{name:<8} {outcome} ({time.monotonic() - started:.1f} s)", flush=True)
+    say(name, f"{outcome} ({time.monotonic() - started:.1f} s)")
     return outcome
 
 
 def announce(name: str, doing: str) -> None:
     """Prints what a step is about to do, where that takes long or changes the machine."""
-    print(f"{name:<8} {doing} ...", flush=True)
+    say(name, f"{doing} ...")
+
+
+def say(name: str, sentence: str) -> None:
+    """Prints one line of a step."""
+    print(f"{name:<8} {sentence}", flush=True)
 
 
 def run_logged(
