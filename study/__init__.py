@@ -1,0 +1,1 @@
+"""What every role shares: spec, words, money and messages."""

@@ -1,0 +1,46 @@
+"""The Celery app, with the settings that hold; both ends make it here, so that they can't differ."""
+
+from typing import Final
+
+from celery import Celery
+
+from study.messages import QUEUE
+
+VISIBILITY_TIMEOUT_S: Final = 7200
+"""Above twice the longest evaluation (an hour's call at most): a shorter one would run it twice."""
+
+
+def app(broker_url: str) -> Celery:
+    """Make the app; nothing connects before its first use."""
+    transport = {
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_keepalive": True,
+        "health_check_interval": 30,
+        "socket_timeout": 30.0,
+    }
+    celery = Celery("bursar", broker=broker_url, set_as_current=False)
+    celery.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_default_queue=QUEUE,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        broker_transport_options=transport,
+        result_backend_transport_options=transport,
+        visibility_timeout=VISIBILITY_TIMEOUT_S,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_heartbeat=0,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=True,
+    )
+    return celery

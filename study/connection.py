@@ -1,0 +1,73 @@
+"""The connection to Redis: where it is, how it is opened, and which part of it is whose.
+
+Database 0 (or the URL's own) holds the ledger and the results; the broker has the next one, so that
+flushing its messages can't touch money.
+"""
+
+import os
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from study.errors import InfrastructureError
+
+Client = Any
+"""A redis.Redis with decode_responses=True; what it answers then is str, which its types can't say."""
+
+URL_VARIABLE: Final = "BURSAR_REDIS_URL"
+SOCKET_TIMEOUT_S: Final = 30.0
+"""Above the longest blocking read (`results.BLOCK_MS_MAX`), below a claim's life."""
+RETRIES: Final = 6
+"""With back-off up to 2 s: rides out a restart of Redis; every script is idempotent, so it may."""
+
+
+def connect(url: str) -> Client:
+    """Open a client; nothing is sent before its first command."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=5.0,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=2.0, base=0.1), RETRIES),
+        retry_on_error=[redis.BusyLoadingError],
+        max_connections=1024,
+    )
+
+
+def check(client: Client, url: str) -> None:
+    """Make sure that Redis answers.
+
+    Raises:
+        InfrastructureError: saying where it was looked for and what to do.
+    """
+    try:
+        client.ping()
+    except redis.RedisError as exc:
+        raise InfrastructureError(
+            f"Redis does not answer at {shown(url)} ({exc}). Start it, or mend {URL_VARIABLE}; "
+            "left out, bursar starts its own"
+        ) from exc
+
+
+def broker_url(url: str) -> str:
+    """The broker's URL: BURSAR_BROKER_URL, else the next database of the same Redis."""
+    own = os.environ.get("BURSAR_BROKER_URL")
+    if own:
+        return own
+    parts = urlsplit(url)
+    if parts.scheme == "unix" or parts.scheme == "redis+socket":
+        raise InfrastructureError(f"{URL_VARIABLE} names a unix socket; the broker needs TCP")
+    database = int(parts.path.strip("/") or 0)
+    return urlunsplit(parts._replace(path=f"/{database + 1}"))
+
+
+def shown(url: str) -> str:
+    """A URL without its password, for people and logs."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"

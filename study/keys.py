@@ -1,0 +1,81 @@
+"""Every Redis key, each a function here, with its type, its content and how long it lives.
+
+A script's keys must share a slot: the ledger's keys share one hash tag, since a study's account and
+the fleet's move together; a study's other keys share a tag of their own. Keys without a TTL are on
+the permanent list: they are the study, and go when the study is deleted.
+"""
+
+from typing import Final
+
+PREFIX: Final = "bursar"
+FLEET_ACCOUNT: Final = "fleet"
+
+
+def account(name: str) -> str:
+    """Hash, permanent: limit, spent, reserved, in_doubt, overrun (nanodollars), parent."""
+    return f"{PREFIX}:{{ledger}}:account:{name}"
+
+
+def reservations(name: str) -> str:
+    """Hash, permanent: reservation id -> `reserved|settled|released:amount`."""
+    return f"{PREFIX}:{{ledger}}:reservations:{name}"
+
+
+def journal(name: str) -> str:
+    """Stream, permanent: one entry for each movement of an account; they sum to its balance."""
+    return f"{PREFIX}:{{ledger}}:journal:{name}"
+
+
+def studies() -> str:
+    """Sorted set, permanent: study id by the time it was created."""
+    return f"{PREFIX}:studies"
+
+
+def study(study_id: str) -> str:
+    """Hash, permanent: spec (JSON), status, created_at, kind, the last report."""
+    return f"{PREFIX}:{{{study_id}}}:study"
+
+
+def lease(study_id: str) -> str:
+    """String with a TTL: which coordinator drives the study."""
+    return f"{PREFIX}:{{{study_id}}}:lease"
+
+
+def examples(study_id: str) -> str:
+    """Hash, permanent: example id (`tune-3`) -> the dataset's row (JSON)."""
+    return f"{PREFIX}:{{{study_id}}}:examples"
+
+
+def trials(study_id: str) -> str:
+    """Hash, permanent: trial number -> the trial (JSON)."""
+    return f"{PREFIX}:{{{study_id}}}:trials"
+
+
+def paid_calls(study_id: str, arm: str, example: str) -> str:
+    """Hash, permanent: `first+draws` -> the paid answer (JSON), stored before it is settled."""
+    return f"{PREFIX}:{{{study_id}}}:paid_calls:{arm}/{example}"
+
+
+def attempts(study_id: str) -> str:
+    """Hash, permanent: call id -> the number of attempts begun."""
+    return f"{PREFIX}:{{{study_id}}}:attempts"
+
+
+def claim(study_id: str, call_id: str) -> str:
+    """String with a TTL: which worker is making this call now."""
+    return f"{PREFIX}:{{{study_id}}}:claim:{call_id}"
+
+
+def results_recorded(study_id: str) -> str:
+    """Set, permanent: ids of the evaluations whose result is in the stream."""
+    return f"{PREFIX}:{{{study_id}}}:results_recorded"
+
+
+def results(study_id: str) -> str:
+    """Stream, permanent: every result once, in the order in which they came."""
+    return f"{PREFIX}:{{{study_id}}}:results"
+
+
+def rate(model: str, what: str) -> str:
+    """String with a TTL: the GCRA's arrival time (`requests`, `tokens`) or a pause's end."""
+    return f"{PREFIX}:rate:{{{model}}}:{what}"

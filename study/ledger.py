@@ -1,0 +1,171 @@
+"""Ledger: the one place where money moves, in three verbs, after two-phase transfers.
+
+`reserve` before a call, `settle` after it, `release` only if the call was provably not billed. The
+limit is checked at `reserve`, in one script for the account and its parent, so that
+`spent + reserved <= limit` holds at every instant, for any number of workers, through any crash.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from study import keys, scripts
+from study.connection import Client
+from study.money import AMOUNT_NANODOLLARS_MAX
+
+JOURNAL_BLOCK: Final = 1000
+"""Entries read at a time: bounds the memory of reading a long journal."""
+
+
+class Verdict(StrEnum):
+    """What the ledger answers."""
+
+    CREATED = "created"
+    EXISTS = "exists"
+    AMOUNT_DIFFERS = "amount_differs"
+    EXCEEDS_BUDGET = "exceeds_budget"
+    EXCEEDS_PARENT_BUDGET = "exceeds_parent_budget"
+    NOT_FOUND = "not_found"
+    SETTLED = "settled"
+    OVERRUN = "overrun"
+    RELEASED = "released"
+    ALREADY_SETTLED = "already_settled"
+    ALREADY_RELEASED = "already_released"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """An account at one instant, in nanodollars; `limit` is None where there is none.
+
+    `in_doubt` is the part of `spent` that was settled in full because nobody knows what was billed;
+    `overrun` is what was billed above reservations: anything but 0 is an alarm.
+    """
+
+    limit: int | None
+    spent: int
+    reserved: int
+    in_doubt: int
+    overrun: int
+
+    @property
+    def available(self) -> int:
+        """What can still be reserved."""
+        if self.limit is None:
+            return AMOUNT_NANODOLLARS_MAX
+        return max(0, self.limit - self.spent - self.reserved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """One entry of a journal: what it added to `reserved` and to `spent` (nanodollars)."""
+
+    verb: str
+    reservation: str
+    reserved: int
+    spent: int
+
+
+class Ledger:
+    """The accounts in one Redis.
+
+    Args:
+        redis: a client with `decode_responses=True`; AOF and noeviction are its server's business.
+    """
+
+    def __init__(self, redis: Client) -> None:
+        self._redis = redis
+        self._reserve = scripts.load(redis, "reserve")
+        self._settle = scripts.load(redis, "settle")
+        self._release = scripts.load(redis, "release")
+
+    def open(self, account: str, *, limit: int | None) -> None:
+        """Open an account, or leave it as it is if there is one: twice is the same as once."""
+        key = keys.account(account)
+        with self._redis.pipeline() as pipe:
+            for name in ("spent", "reserved", "in_doubt", "overrun"):
+                pipe.hsetnx(key, name, 0)
+            if limit is not None:
+                pipe.hsetnx(key, "limit", _checked(limit))
+            pipe.execute()
+
+    def set_limit(self, account: str, limit: int) -> None:
+        """Raise or lower a limit; below what is spent, it stops new calls and takes nothing back."""
+        self._redis.hset(keys.account(account), "limit", _checked(limit))
+
+    def exists(self, account: str) -> bool:
+        """Whether there is such an account."""
+        return bool(self._redis.exists(keys.account(account)))
+
+    def balance(self, account: str) -> Balance:
+        """What an account stands at; zeros where there is none."""
+        found = self._redis.hgetall(keys.account(account))
+        limit = found.get("limit")
+        return Balance(
+            limit=None if limit is None else int(limit),
+            spent=int(found.get("spent", 0)),
+            reserved=int(found.get("reserved", 0)),
+            in_doubt=int(found.get("in_doubt", 0)),
+            overrun=int(found.get("overrun", 0)),
+        )
+
+    def reserve(self, account: str, reservation: str, amount: int) -> Verdict:
+        """Set aside the worst case of a call. A repeat with the same amount answers EXISTS.
+
+        Returns:
+            CREATED, EXISTS, AMOUNT_DIFFERS, EXCEEDS_BUDGET, EXCEEDS_PARENT_BUDGET, ALREADY_SETTLED,
+            ALREADY_RELEASED, or NOT_FOUND where there is no such account.
+        """
+        return Verdict(self._reserve(_keys(account), [reservation, _checked(amount)]))
+
+    def settle(self, account: str, reservation: str, cost: int) -> Verdict:
+        """Record what a call cost; the rest of its reservation is free again.
+
+        Returns:
+            SETTLED, OVERRUN (recorded as it is; an alarm), ALREADY_SETTLED, ALREADY_RELEASED or
+            NOT_FOUND.
+        """
+        return Verdict(self._settle(_keys(account), [reservation, _checked(cost)]))
+
+    def settle_in_doubt(self, account: str, reservation: str) -> Verdict:
+        """Settle in full, since nobody knows whether the call was billed; answers as `settle`."""
+        return Verdict(self._settle(_keys(account), [reservation, "in_doubt"]))
+
+    def release(self, account: str, reservation: str) -> Verdict:
+        """Give back a reservation, only if the call was provably not billed.
+
+        Returns:
+            RELEASED, ALREADY_SETTLED, ALREADY_RELEASED or NOT_FOUND.
+        """
+        return Verdict(self._release(_keys(account), [reservation]))
+
+    def open_reservations(self, account: str) -> list[str]:
+        """Ids of the reservations that are neither settled nor released."""
+        found = self._redis.hscan_iter(keys.reservations(account), count=JOURNAL_BLOCK)
+        return [name for name, state in found if state.startswith("reserved:")]
+
+    def journal(self, account: str) -> Iterator[Movement]:
+        """Every movement of an account, oldest first."""
+        last = "-"
+        while entries := self._redis.xrange(keys.journal(account), min=last, count=JOURNAL_BLOCK):
+            for _, entry in entries:
+                yield Movement(
+                    verb=entry["verb"],
+                    reservation=entry["id"],
+                    reserved=int(entry["reserved"]),
+                    spent=int(entry["spent"]),
+                )
+            last = f"({entries[-1][0]}"
+
+
+def _keys(account: str) -> list[str]:
+    own = [keys.account(account), keys.reservations(account), keys.journal(account)]
+    if account == keys.FLEET_ACCOUNT:
+        return own
+    return [*own, keys.account(keys.FLEET_ACCOUNT), keys.journal(keys.FLEET_ACCOUNT)]
+
+
+def _checked(amount: int) -> int:
+    if not 0 <= amount <= AMOUNT_NANODOLLARS_MAX:
+        raise ValueError(f"{amount} nanodollars is not an amount between 0 and 2^53")
+    return amount

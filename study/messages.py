@@ -1,0 +1,122 @@
+"""The messages between coordinator and workers: JSON, with ids, unknown fields refused."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from study.paid_calls import CallId
+
+EVALUATE_EXAMPLE: Final = "bursar.evaluate_example"
+"""The Celery task's name."""
+QUEUE: Final = "bursar"
+RESULT_BYTES_MAX: Final = 1_000_000
+
+
+class Record(BaseModel):
+    """A message: validated where it enters, then trusted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EvaluateExample(Record):
+    """Evaluate one arm on one example: buy draws `first_draw` .. `first_draw + draws - 1`, score them.
+
+    It carries ids only; the study's spec, the trial and the example lie in Redis. `arm` is the
+    trial's arm key, `example` an id such as `tune-3`.
+    """
+
+    study: str = Field(max_length=100)
+    trial: int = Field(ge=0)
+    arm: str = Field(max_length=32)
+    example: str = Field(max_length=32)
+    first_draw: int = Field(ge=0, le=1_000_000)
+    draws: int = Field(ge=1, le=1000)
+
+    @property
+    def evaluation(self) -> str:
+        """The evaluation's id: the same work has the same id, whoever asks for it, how often ever."""
+        return str(self.call)
+
+    @property
+    def call(self) -> CallId:
+        """The call that buys the draws."""
+        return CallId(
+            arm=self.arm, example=self.example, first_draw=self.first_draw, draws=self.draws
+        )
+
+
+class Evaluation(Record):
+    """What all results say: whose they are."""
+
+    trial: int
+    arm: str
+    example: str
+    first_draw: int
+    draws: int
+
+    @property
+    def evaluation(self) -> str:
+        """The id of the evaluation that this is the result of."""
+        return f"{self.arm}/{self.example}/{self.first_draw}+{self.draws}"
+
+
+class Paid(Record):
+    """What an evaluation's calls used and cost; `completion_tokens` sums over the answers."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_nanodollars: int
+    latency_s: float
+
+
+class Scored(Evaluation):
+    """The draws were bought and scored.
+
+    `passes[i]` says whether draw `first_draw + i` passes (evaluators that judge each draw);
+    `curve[n]` is the metric's mean over subsets of n of the draws known so far (evaluators that
+    judge n answers together). With `unscored` neither is there: the coordinator scores.
+    `prompt_tokens` is of one call, `output_tokens` of one answer on average.
+    """
+
+    kind: Literal["scored"] = "scored"
+    passes: list[bool] | None = None
+    curve: dict[int, float] | None = None
+    unscored: bool = False
+    paid: Paid
+    error: str = ""
+
+
+class ConfigFailed(Evaluation):
+    """The provider refuses this configuration: no example of it can be evaluated."""
+
+    kind: Literal["config_failed"] = "config_failed"
+    reason: str
+
+
+class Unaffordable(Evaluation):
+    """The ledger refused the reservation: the budget can't bear the call's worst case now."""
+
+    kind: Literal["unaffordable"] = "unaffordable"
+    worst_case_nanodollars: int
+
+
+class Unevaluated(Evaluation):
+    """Infrastructure failed, within its bounded retries; the coordinator may send it again."""
+
+    kind: Literal["unevaluated"] = "unevaluated"
+    reason: str
+
+
+class Fatal(Evaluation):
+    """Nothing can be bought (key, quota, spend limit): the study stops at once, resumable."""
+
+    kind: Literal["fatal"] = "fatal"
+    reason: str
+
+
+Result = Annotated[
+    Scored | ConfigFailed | Unaffordable | Unevaluated | Fatal, Field(discriminator="kind")
+]
+FINAL: Final = (Scored, ConfigFailed)
+"""Results that stand; of the others, the same evaluation may be tried again."""

@@ -1,0 +1,142 @@
+"""PaidCall: what money bought. Stored before it is settled, so that nothing is paid for twice."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from study import keys, scripts
+from study.connection import Client
+from study.prices import Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallId:
+    """Which draws of which arm and example a call is for: the same call has the same id everywhere.
+
+    It buys draws `first_draw`, ..., `first_draw + draws - 1`.
+    """
+
+    arm: str
+    example: str
+    first_draw: int
+    draws: int
+
+    def __str__(self) -> str:
+        return f"{self.arm}/{self.example}/{self.span}"
+
+    @property
+    def span(self) -> str:
+        """Which draws, in a word."""
+        return f"{self.first_draw}+{self.draws}"
+
+    def attempt(self, number: int) -> str:
+        """The id of the reservation of one attempt on the wire."""
+        return f"{self}#{number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """One answer; `tokens` is None where the provider counts only the whole call's."""
+
+    text: str
+    finish_reason: str
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaidCall:
+    """The answers of one call, as stored: enough to score them again and to settle them again.
+
+    `fingerprint` is the provider's `system_fingerprint`; `model` the name it answered under.
+    """
+
+    reservation: str
+    completions: tuple[Completion, ...]
+    usage: Usage
+    cost_nanodollars: int
+    model: str
+    fingerprint: str
+    latency_s: float
+
+    def to_json(self) -> str:
+        """As stored in Redis."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "PaidCall":
+        """Read what `to_json` wrote."""
+        data = json.loads(text)
+        data["completions"] = tuple(Completion(**c) for c in data["completions"])
+        data["usage"] = Usage(**data["usage"])
+        return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """This worker makes the call, as attempt `number` (1, 2, ...)."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """Another worker is making this call; its claim ends in `left_ms`."""
+
+    left_ms: int
+
+
+class PaidCalls:
+    """The paid calls of one study.
+
+    Args:
+        redis: a client with `decode_responses=True`.
+        study: the study's id.
+    """
+
+    def __init__(self, redis: Client, study: str) -> None:
+        self._redis, self._study = redis, study
+        self._begin = scripts.load(redis, "begin_call")
+        self._end = scripts.load(redis, "end_call")
+
+    def begin(self, call: CallId, *, holder: str, claim_ms: int) -> Begun | Busy | PaidCall:
+        """Claim a call, unless it is paid for or another worker is making it.
+
+        Args:
+            call: which draws.
+            holder: a name for this attempt, unique among all workers and threads.
+            claim_ms: longer than the call can take; a dead worker's claim ends by itself.
+        """
+        claim, attempts = keys.claim(self._study, str(call)), keys.attempts(self._study)
+        word, value = self._begin(
+            [claim, attempts, self._key(call)], [str(call), call.span, holder, claim_ms]
+        )
+        if word == "paid":
+            return PaidCall.from_json(value)
+        if word == "busy":
+            return Busy(left_ms=int(value))
+        return Begun(number=int(value))
+
+    def store(self, call: CallId, paid: PaidCall, *, holder: str) -> None:
+        """Keep the answer of a call and end the claim; a repeat changes nothing."""
+        self._finish(call, holder, paid.to_json())
+
+    def abandon(self, call: CallId, *, holder: str) -> None:
+        """End the claim on a call that bought nothing, so that another attempt may begin."""
+        self._finish(call, holder, "")
+
+    def bought(self, arm: str, example: str) -> list[PaidCall]:
+        """All paid calls of an arm and example, in the order of their draws."""
+        found = self._redis.hgetall(keys.paid_calls(self._study, arm, example))
+        spans = sorted(found, key=lambda span: int(span.partition("+")[0]))
+        return [PaidCall.from_json(found[span]) for span in spans]
+
+    def texts(self, arm: str, example: str) -> list[str]:
+        """The answers paid for, in the order of their draws."""
+        paid = self.bought(arm, example)
+        return [completion.text for call in paid for completion in call.completions]
+
+    def _finish(self, call: CallId, holder: str, answer: str) -> None:
+        claim = keys.claim(self._study, str(call))
+        self._end([claim, self._key(call)], [call.span, holder, answer])
+
+    def _key(self, call: CallId) -> str:
+        return keys.paid_calls(self._study, call.arm, call.example)

@@ -1,0 +1,219 @@
+"""Studies: a study's state in Redis, so that any coordinator can resume it and any worker serve it."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from study import keys, prices
+from study.connection import Client
+from study.errors import StudyBusy, UnknownStudy
+from study.prices import Price
+from study.spec import StudySpec
+from study.trials import Trial
+
+LEASE_MS: Final = 15_000
+"""A coordinator renews its lease at least three times within this; a dead one's ends by itself."""
+WRITE_BLOCK: Final = 500
+
+
+class StudyStatus(StrEnum):
+    """Where a study stands. `interrupted` and `failed` studies can be resumed."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    COMPLETE = "complete"
+
+
+class Source(StrEnum):
+    """Who answers: a real model, or the rehearsal endpoint."""
+
+    MODEL = "model"
+    REHEARSAL = "rehearsal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """What does not change while a study lives.
+
+    `account` names its account in the ledger; `source` says whether real money is spent;
+    `scored_by_coordinator`: the user's metric lives in the coordinator's process only.
+    """
+
+    id: str
+    spec: StudySpec
+    prices: Mapping[str, Price]
+    account: str
+    source: Source
+    base_url: str | None
+    scored_by_coordinator: bool
+    created_at_s: float
+
+
+class Studies:
+    """The studies in one Redis.
+
+    Args:
+        redis: a client with `decode_responses=True`.
+    """
+
+    def __init__(self, redis: Client) -> None:
+        self._redis = redis
+
+    def create(
+        self,
+        spec: StudySpec,
+        *,
+        pinned: Mapping[str, Price],
+        source: Source,
+        base_url: str | None,
+        scored_by_coordinator: bool,
+        examples: Iterable[tuple[str, Mapping[str, Any]]],
+        clock: Callable[[], float] = time.time,
+    ) -> StudyRecord:
+        """Write a new study; its id is its name and a few random letters."""
+        study_id = f"{spec.name}-{uuid.uuid4().hex[:8]}"
+        record = StudyRecord(
+            id=study_id,
+            spec=spec,
+            prices=dict(pinned),
+            account=study_id,
+            source=source,
+            base_url=base_url,
+            scored_by_coordinator=scored_by_coordinator,
+            created_at_s=clock(),
+        )
+        self.add_examples(study_id, examples)
+        self._redis.hset(
+            keys.study(study_id),
+            mapping={
+                "spec": spec.model_dump_json(),
+                "prices": json.dumps(prices.to_dict(pinned)),
+                "account": record.account,
+                "source": source.value,
+                "base_url": base_url or "",
+                "scored_by_coordinator": int(scored_by_coordinator),
+                "created_at_s": record.created_at_s,
+                "status": StudyStatus.RUNNING.value,
+            },
+        )
+        self._redis.zadd(keys.studies(), {study_id: record.created_at_s})
+        return record
+
+    def load(self, study_id: str) -> StudyRecord:
+        """Read a study.
+
+        Raises:
+            UnknownStudy: if there is none of this id.
+        """
+        found = self._redis.hgetall(keys.study(study_id))
+        if "spec" not in found:
+            raise UnknownStudy(study_id)
+        return StudyRecord(
+            id=study_id,
+            spec=StudySpec.parse(json.loads(found["spec"])),
+            prices=prices.from_dict(json.loads(found["prices"])),
+            account=found["account"],
+            source=Source(found["source"]),
+            base_url=found["base_url"] or None,
+            scored_by_coordinator=found["scored_by_coordinator"] == "1",
+            created_at_s=float(found["created_at_s"]),
+        )
+
+    def ids(self) -> list[str]:
+        """Ids of all studies, newest first."""
+        return list(self._redis.zrevrange(keys.studies(), 0, -1))
+
+    def status(self, study_id: str) -> StudyStatus:
+        """Where a study stands.
+
+        Raises:
+            UnknownStudy: if there is none of this id.
+        """
+        found = self._redis.hget(keys.study(study_id), "status")
+        if found is None:
+            raise UnknownStudy(study_id)
+        return StudyStatus(found)
+
+    def set_status(self, study_id: str, status: StudyStatus) -> None:
+        """Say where a study stands."""
+        self._redis.hset(keys.study(study_id), "status", status.value)
+
+    def add_examples(self, study_id: str, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Write examples, as pairs of id and row; a repeat writes the same."""
+        block: dict[str, str] = {}
+        for example_id, row in rows:
+            block[example_id] = json.dumps(row, separators=(",", ":"))
+            if len(block) == WRITE_BLOCK:
+                self._redis.hset(keys.examples(study_id), mapping=block)
+                block = {}
+        if block:
+            self._redis.hset(keys.examples(study_id), mapping=block)
+
+    def example(self, study_id: str, example_id: str) -> dict[str, Any]:
+        """One row.
+
+        Raises:
+            UnknownStudy: if the study has no such example.
+        """
+        found = self._redis.hget(keys.examples(study_id), example_id)
+        if found is None:
+            raise UnknownStudy(f"{study_id} (example {example_id})")
+        row: dict[str, Any] = json.loads(found)
+        return row
+
+    def save_trial(self, study_id: str, trial: Trial) -> None:
+        """Write a trial as it stands now."""
+        text = json.dumps(trial.to_dict(), separators=(",", ":"))
+        self._redis.hset(keys.trials(study_id), str(trial.number), text)
+
+    def trial(self, study_id: str, number: int) -> Trial:
+        """One trial.
+
+        Raises:
+            UnknownStudy: if the study has no such trial.
+        """
+        found = self._redis.hget(keys.trials(study_id), str(number))
+        if found is None:
+            raise UnknownStudy(f"{study_id} (trial {number})")
+        return Trial.from_dict(json.loads(found))
+
+    def trials(self, study_id: str) -> list[Trial]:
+        """All trials, in the order in which they were proposed."""
+        found = self._redis.hvals(keys.trials(study_id))
+        return sorted((Trial.from_dict(json.loads(t)) for t in found), key=lambda t: t.number)
+
+    def save_report(self, study_id: str, report: Mapping[str, Any]) -> None:
+        """Keep the study's last report (the JSON of `tune --json`)."""
+        self._redis.hset(keys.study(study_id), "report", json.dumps(report))
+
+    def report(self, study_id: str) -> dict[str, Any] | None:
+        """The study's last report, if there is one."""
+        found = self._redis.hget(keys.study(study_id), "report")
+        return None if found is None else dict(json.loads(found))
+
+    def take_lease(self, study_id: str, holder: str) -> None:
+        """Become the one coordinator of a study, or stay it.
+
+        Raises:
+            StudyBusy: if another one holds the lease.
+        """
+        key = keys.lease(study_id)
+        if self._redis.set(key, holder, nx=True, px=LEASE_MS):
+            return
+        if self._redis.get(key) != holder:
+            raise StudyBusy(
+                f"another coordinator drives study {study_id}. Stop it with `bursar stop "
+                f"{study_id}`, or wait {LEASE_MS // 1000} s if it died"
+            )
+        self._redis.pexpire(key, LEASE_MS)
+
+    def end_lease(self, study_id: str, holder: str) -> None:
+        """Give the study up, so that another coordinator may resume it at once."""
+        if self._redis.get(keys.lease(study_id)) == holder:
+            self._redis.delete(keys.lease(study_id))
