@@ -1,0 +1,178 @@
+"""The worker's end of the talk with a runner, the same over a container's attached streams and a socket."""
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from sandbox.errors import SandboxError
+from sandbox.limits import Limits
+from sandbox.program import Outcome, Program, RunResult
+
+RUNNER = Path(__file__).with_name("runner.py")
+START_TIMEOUT_S = 30.0
+"""For the first word of a runner: a start takes a fifth of a second, but starts queue."""
+GRACE_S = 10.0
+"""For an answer, beyond the longest that the runner itself lets a program take."""
+WALL_FACTOR = 5
+"""How many timeouts that is: the runner's clock stands still while a program waits for a CPU."""
+ANSWER_BYTES = 1 << 20
+"""No answer is as long; a longer one means that the stream is broken."""
+_HEADER = struct.Struct(">I")
+
+
+class Stream(Protocol):
+    """Bytes in both directions."""
+
+    def send(self, data: bytes) -> None: ...
+    def receive(self, count: int, timeout_s: float) -> bytes: ...
+    def complaint(self) -> str: ...
+    def close(self) -> None: ...
+
+
+class SocketStream:
+    """A plain socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def send(self, data: bytes) -> None:
+        """Sends all of it."""
+        self._socket.sendall(data)
+
+    def receive(self, count: int, timeout_s: float) -> bytes:
+        """Reads exactly count bytes.
+
+        Raises:
+            TimeoutError: they did not come in time.
+            EOFError: the other side has gone.
+            OSError: the connection broke.
+        """
+        deadline, data = time.monotonic() + timeout_s, bytearray()
+        while len(data) < count:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            chunk = self._socket.recv(min(count - len(data), 1 << 16))
+            if not chunk:
+                raise EOFError
+            data += chunk
+        return bytes(data)
+
+    def complaint(self) -> str:
+        """What the other side said on its standard error: nothing, as it has none here."""
+        return ""
+
+    def close(self) -> None:
+        """Hangs up; the runner takes it as the end."""
+        self._socket.close()
+
+
+class AttachedStream(SocketStream):
+    """A container's attached streams: standard output and error come in marked pieces."""
+
+    _MARK = struct.Struct(">BxxxI")
+    _STDERR = 2
+    _COMPLAINT_BYTES = 2000
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._output, self._complaint = bytearray(), bytearray()
+
+    def receive(self, count: int, timeout_s: float) -> bytes:
+        """Reads exactly count bytes of standard output; raises as `SocketStream.receive` does."""
+        deadline = time.monotonic() + timeout_s
+        while len(self._output) < count:
+            mark = super().receive(self._MARK.size, deadline - time.monotonic())
+            stream, length = self._MARK.unpack(mark)
+            piece = super().receive(length, deadline - time.monotonic())
+            if stream == self._STDERR:
+                self._complaint += piece[: self._COMPLAINT_BYTES - len(self._complaint)]
+            else:
+                self._output += piece
+        data = bytes(self._output[:count])
+        del self._output[:count]
+        return data
+
+    def complaint(self) -> str:
+        """What the container said on standard error: the runner says nothing, its interpreter may."""
+        return self._complaint.decode("utf-8", "replace").strip()
+
+
+class RunnerChannel:
+    """One runner: told what to run, asked what became of it."""
+
+    def __init__(self, stream: Stream, limits: Limits) -> None:
+        self._stream, self._limits = stream, limits
+
+    def expect_ready(self) -> None:
+        """Waits until the runner has said that it is warm.
+
+        Raises:
+            SandboxError: it did not.
+        """
+        if "ready" not in self._receive(START_TIMEOUT_S):
+            raise SandboxError("the runner's first word was not that it is ready")
+
+    def run(self, programs: Sequence[Program]) -> list[RunResult]:
+        """Runs the programs one by one.
+
+        Raises:
+            SandboxError: the runner is gone, late, or does not make sense.
+        """
+        return [self._run_one(program) for program in programs]
+
+    def _run_one(self, program: Program) -> RunResult:
+        job = json.dumps({"source": program.source, "check": program.check}).encode()
+        if len(program.source) + len(program.check) > self._limits.program_kb * 1024:
+            return RunResult(
+                outcome=Outcome.failed,
+                exception="ProgramTooLong",
+                detail=f"not run: over {self._limits.program_kb} KiB",
+            )
+        try:
+            self._stream.send(_HEADER.pack(len(job)) + job)
+        except OSError as exc:
+            raise SandboxError(f"the runner is gone: {exc or type(exc).__name__}") from exc
+        answer = self._receive(self._limits.timeout_s * WALL_FACTOR + GRACE_S)
+        try:
+            return RunResult.from_dict(answer)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise SandboxError(f"the runner's answer makes no sense: {exc}") from exc
+
+    def _receive(self, timeout_s: float) -> dict[str, Any]:
+        try:
+            length = _HEADER.unpack(self._stream.receive(_HEADER.size, timeout_s))[0]
+            if length > ANSWER_BYTES:
+                raise SandboxError(f"the runner announced an answer of {length} bytes")
+            answer = json.loads(self._stream.receive(length, timeout_s))
+        except TimeoutError as exc:
+            raise SandboxError(f"the runner did not answer within {timeout_s:g} s") from exc
+        except EOFError as exc:
+            reason = self._stream.complaint() or "it said nothing"
+            raise SandboxError(f"the runner ended before it answered ({reason})") from exc
+        except (OSError, ValueError) as exc:
+            raise SandboxError(f"the connection to the runner broke: {exc}") from exc
+        if not isinstance(answer, dict) or "fault" in answer:
+            raise SandboxError(str(answer["fault"] if isinstance(answer, dict) else answer))
+        return answer
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._stream.close()
+
+
+def runner_command(
+    limits: Limits, *, deadline_s: float, scratch: str, first_uid: int | None
+) -> list[str]:
+    """Returns the arguments with which a Python interpreter becomes a runner."""
+    settings = {
+        **asdict(limits),
+        "deadline_s": deadline_s,
+        "scratch": scratch,
+        "first_uid": first_uid,
+    }
+    flags = ["-I", "-B", "-X", "utf8"]
+    return [*flags, "-c", RUNNER.read_text(encoding="utf-8"), json.dumps(settings)]

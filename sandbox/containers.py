@@ -1,0 +1,219 @@
+"""Throwaway containers on a Docker engine: the sandbox for programs that nobody vouches for."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from docker.types import LogConfig
+
+from sandbox import owner
+from sandbox.channel import AttachedStream, RunnerChannel, runner_command
+from sandbox.engine import engine_errors
+from sandbox.errors import SandboxError
+from sandbox.limits import Limits
+from sandbox.program import Program, RunResult
+
+FIRST_UID = 100_000
+"""Programs get the uids from here on, one each; no account of host or image has them."""
+STARTS_AT_ONCE = 4
+"""Engines start containers one after the other anyhow; more would only crowd the machine."""
+RUNNER_CAPABILITIES = ["CHOWN", "KILL", "SETGID", "SETUID"]
+"""What the runner does as root: give a program its folder and uid, end it, take its files back."""
+NO_SHARED_MEMORY = {
+    "kernel.shmmni": "0",
+    "kernel.msgmni": "0",
+    "kernel.sem": "0 0 0 0",
+    "fs.mqueue.queues_max": "0",
+}
+"""System V and POSIX objects outlive the process that made them: there are none."""
+
+EVENTS_BACK_S = 3600
+"""How far back the reason for a container's end is looked for."""
+DEADLINE_EXIT = 75
+"""The exit code of a runner that has reached its deadline."""
+
+_log = logging.getLogger(__name__)
+
+
+class DockerSandbox:
+    """Makes one throwaway container per box, ahead of its use.
+
+    Args:
+        client: of the engine.
+        image: an image with `python3` (3.10 or later) on its path; see `build_image`.
+        runtime: the engine's runtime, such as "runsc" (gVisor); its default if left out.
+    """
+
+    def __init__(
+        self, *, client: docker.DockerClient, image: str, runtime: str | None = None
+    ) -> None:
+        self._client, self._image, self._runtime = client, image, runtime
+        self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="sandbox-start")
+        self._boxes: set[DockerBox] = set()
+        self._lock = threading.Lock()
+
+    def prepare(self, *, study: str, limits: Limits, deadline_s: float) -> "DockerBox":
+        """Begins to start a container; see `Sandbox.prepare`."""
+
+        def start() -> tuple[str, RunnerChannel]:
+            return self._start(study, limits, deadline_s)
+
+        box = DockerBox(self._client, self._starts.submit(start), self._forget)
+        with self._lock:
+            self._boxes.add(box)
+        return box
+
+    def close(self) -> None:
+        """Closes the boxes that are still open."""
+        with self._lock:
+            boxes = list(self._boxes)
+        for box in boxes:
+            box.close()
+        self._starts.shutdown()
+
+    def _forget(self, box: "DockerBox") -> None:
+        with self._lock:
+            self._boxes.discard(box)
+
+    def _start(self, study: str, limits: Limits, deadline_s: float) -> tuple[str, RunnerChannel]:
+        api = self._client.api
+        with engine_errors("cannot start a container"):
+            container = api.create_container(
+                self._image,
+                entrypoint=["python3"],
+                command=runner_command(
+                    limits, deadline_s=deadline_s, scratch="/tmp", first_uid=FIRST_UID
+                ),
+                hostname="sandbox",
+                user="0:0",
+                working_dir="/",
+                stdin_open=True,  # and closed with our connection: if we die, the runner ends
+                network_disabled=True,
+                labels=owner.labels(study, deadline_s),
+                host_config=api.create_host_config(**self._walls(limits)),
+            )["Id"]
+            try:
+                raw = api.attach_socket(
+                    container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                )
+                channel = RunnerChannel(AttachedStream(getattr(raw, "_sock", raw)), limits)
+                api.start(container)
+                channel.expect_ready()
+            except BaseException:
+                _remove(self._client, container)
+                raise
+        return container, channel
+
+    def _walls(self, limits: Limits) -> dict[str, Any]:
+        """What the engine holds a container to; what it holds a single program to is the runner's."""
+        memory = f"{limits.container_mb}m"
+        scratch = f"rw,nosuid,nodev,noexec,mode=1777,size={limits.scratch_mb}m"
+        return {
+            "network_mode": "none",
+            "read_only": True,
+            "tmpfs": {"/tmp": f"{scratch},nr_inodes={limits.scratch_files}"},
+            "ipc_mode": "none",  # no /dev/shm
+            "sysctls": NO_SHARED_MEMORY,
+            "mem_limit": memory,
+            "memswap_limit": memory,  # memory and swap together: no swap
+            "pids_limit": limits.pids + 2,  # the runner, and the child that waits
+            "nano_cpus": int(limits.cpus * 1e9),
+            "cap_drop": ["ALL"],
+            "cap_add": RUNNER_CAPABILITIES,
+            "security_opt": ["no-new-privileges:true"],
+            "log_config": LogConfig(type="none"),  # nothing of a program reaches the host's disk
+            "auto_remove": True,
+            "runtime": self._runtime,
+        }
+
+
+class DockerBox:
+    """One container. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        start: "Future[tuple[str, RunnerChannel]]",
+        forget: Callable[["DockerBox"], None],
+    ) -> None:
+        self._client, self._start, self._forget = client, start, forget
+        self._closed = False
+
+    def run(self, programs: Sequence[Program]) -> list[RunResult]:
+        """Runs each program by itself, in order; see `SandboxBox.run`."""
+        if self._closed:
+            raise SandboxError("the box is closed", "Prepare another.")
+        container, channel = self._start.result()
+        try:
+            return channel.run(programs)
+        except SandboxError as error:
+            end = _last_words(self._client, container)
+            if end is None:
+                raise
+            raise SandboxError(f"{error.cause}; {end}", error.remedy) from error
+
+    def close(self) -> None:
+        """Removes the container, whether or not it has started yet."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self._start.cancel() and self._start.exception() is None:
+                container, channel = self._start.result()
+                _remove(self._client, container)
+                channel.close()
+        finally:
+            self._forget(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _remove(client: docker.DockerClient, container: str) -> None:
+    """Removes a container; one that is gone, or going, is as good as removed."""
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except NotFound:
+        pass
+    except (DockerException, OSError) as exc:
+        if isinstance(exc, APIError) and exc.status_code == 409:  # "already in progress"
+            return
+        _log.warning("container %s is left to the reaper: %s", container[:12], exc)
+
+
+def _last_words(client: docker.DockerClient, container: str) -> str | None:
+    """Why a container has ended, from the engine's recent events; None if it has not."""
+    now_s = int(time.time())
+    try:
+        events = list(
+            client.api.events(
+                since=now_s - EVENTS_BACK_S,
+                until=now_s + 1,
+                filters={"container": container, "event": ["oom", "die"]},
+                decode=True,
+            )
+        )
+    except (DockerException, OSError):
+        return None
+    exits = [e["Actor"]["Attributes"].get("exitCode") for e in events if e["Action"] == "die"]
+    if not exits:
+        return None
+    if exits[0] == str(DEADLINE_EXIT):
+        return "the container had reached its deadline"
+    if any(event["Action"] == "oom" for event in events):
+        return f"the container as a whole ran out of memory (exit code {exits[0]})"
+    return f"the container ended with exit code {exits[0]}"

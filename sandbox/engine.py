@@ -1,0 +1,45 @@
+"""The way to the container engine: the one place where its errors become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+
+from sandbox.errors import SandboxError
+
+API_TIMEOUT_S = 60
+"""For one call to the engine; a hung daemon is a fault after that."""
+CONNECTIONS = 64
+"""Kept open to the engine: more than a worker has threads."""
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turns whatever goes wrong between us and the engine into a `SandboxError`."""
+    try:
+        yield
+    except ImageNotFound as exc:
+        remedy = "Build it with `sandbox.build_image`, or name another in [sandbox] image."
+        raise SandboxError(f"{doing}: the image is missing ({_words(exc)})", remedy) from exc
+    except NotFound as exc:
+        raise SandboxError(f"{doing}: it is gone ({_words(exc)})") from exc
+    except (DockerException, OSError) as exc:  # requests' errors are OSErrors
+        remedy = (
+            "Is the engine running, and may this user use it? See DOCKER_HOST and `docker info`."
+        )
+        raise SandboxError(f"{doing}: {_words(exc)}", remedy) from exc
+
+
+def _words(exc: BaseException) -> str:
+    return str(getattr(exc, "explanation", None) or exc or type(exc).__name__)
+
+
+def connect() -> docker.DockerClient:
+    """Returns a client of the engine that the environment names (DOCKER_HOST).
+
+    Raises:
+        SandboxError: no engine answers there.
+    """
+    with engine_errors("no container engine can be reached"):
+        return docker.from_env(timeout=API_TIMEOUT_S, max_pool_size=CONNECTIONS)

@@ -1,0 +1,20 @@
+"""What the sandbox could not do; apart from the results, so that a fault is never taken for a verdict."""
+
+_LOOK = "Run `python -m sandbox` on this host to see what is wrong."
+
+
+class SandboxError(Exception):
+    """The sandbox could not run the programs: their verdicts are unknown, not zero.
+
+    Attributes:
+        cause: what happened, in words.
+        remedy: what to do next.
+    """
+
+    def __init__(self, cause: str, remedy: str = _LOOK) -> None:
+        super().__init__(cause, remedy)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"The sandbox could not run the programs: {self.cause}. {self.remedy}"

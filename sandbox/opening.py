@@ -1,0 +1,49 @@
+"""Chooses the sandbox for this host: the one place that decides between containers and processes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from sandbox.containers import DockerSandbox
+from sandbox.contract import Sandbox
+from sandbox.engine import connect
+from sandbox.errors import SandboxError
+from sandbox.image import build_image
+from sandbox.processes import ProcessSandbox
+
+
+def open_sandbox(
+    *,
+    runtime: str | None = None,
+    image: str | None = None,
+    packages: Sequence[str] = (),
+    allow_processes_for: Literal["synthetic"] | None = None,
+) -> Sandbox:
+    """Opens the sandbox of this host, and builds its image if it has none.
+
+    Args:
+        runtime: the engine's runtime, such as "runsc"; its default if left out.
+        image: an image with `python3` in it; if left out, one is built from this interpreter.
+        packages: what goes into that image beyond the standard library.
+        allow_processes_for: "synthetic" where, without an engine, a rehearsal's own completions
+            may run as plain processes; all others are refused there.
+
+    Returns:
+        A `DockerSandbox`; a `ProcessSandbox` where there is no engine and that is allowed.
+
+    Raises:
+        SandboxError: no engine can be reached, or it has no image and cannot be given one.
+        ValueError: both an image and packages for it, or processes for something else.
+    """
+    if image and packages:
+        raise ValueError(f"packages {list(packages)} cannot be put into your own image {image!r}")
+    if allow_processes_for not in (None, "synthetic"):
+        raise ValueError(f"allow_processes_for must be 'synthetic', not {allow_processes_for!r}")
+    try:
+        client = connect()
+    except SandboxError:
+        if allow_processes_for is None:
+            raise
+        return ProcessSandbox()
+    return DockerSandbox(
+        client=client, image=image or build_image(client, packages), runtime=runtime
+    )

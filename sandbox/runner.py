@@ -1,0 +1,462 @@
+"""The runner: the one process of a box that is ours. It judges programs that it does not trust.
+
+It stands alone (the standard library, Python 3.10 or later), because it is sent as text into a
+container that has nothing of ours. It reads jobs on standard input and answers on standard output,
+both moved out of the programs' reach before the first of them starts. For each job it has a child
+forked ahead, confined to its own uid, folder and limits, with nothing of the job in its memory. The
+child is given the source; when that has run, a nonce and the check; it says the nonce back when the
+check has returned. Then every process in the box but the runner is killed and every file wiped.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+HEADER = struct.Struct(">I")
+PACKET_BYTES = 32768  # the most that goes to a child at once: well within a socket's buffer
+REPORT_BYTES = 8192  # the most that a child can say at once
+WALL_FACTOR = 5  # however long a program waits for a CPU, it ends after this many timeouts
+CONFINE_TIMEOUT_S = 10.0  # for a child to give up what it must, on a busy machine
+CONFINED = b"confined"
+FRAMES = 6  # of the runner, below a program's: taken off its recursion limit
+MIB = 1 << 20
+WARM = (  # what programs like to import: paid for once per box
+    "bisect collections collections.abc copy datetime enum fractions functools heapq itertools "
+    "json math operator random re statistics string textwrap time types typing"
+)
+
+
+class WorkerGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Settings:
+    """What the box was made for: limits, the folder for scratch, the uids for the programs."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.deadline_s: float = values["deadline_s"]
+        self.timeout_s: float = values["timeout_s"]
+        self.memory_mb: int = values["memory_mb"]
+        self.open_files: int = values["open_files"]
+        self.file_mb: int = values["file_mb"]
+        self.detail_chars: int = values["detail_chars"]
+        self.scratch: str = values["scratch"]
+        self.first_uid: int | None = values["first_uid"]  # None: children keep the runner's uid
+
+
+# The jobs' way in and the answers' way out.
+
+
+def read_exactly(descriptor: int, count: int) -> bytes | None:
+    """Reads count bytes, or None where the stream ends first."""
+    data = bytearray()
+    while len(data) < count:
+        chunk = os.read(descriptor, min(count - len(data), 1 << 16))
+        if not chunk:
+            return None
+        data += chunk
+    return bytes(data)
+
+
+def read_job(descriptor: int) -> dict[str, str] | None:
+    """Reads one frame; None when the worker has closed the stream."""
+    header = read_exactly(descriptor, HEADER.size)
+    body = header and read_exactly(descriptor, HEADER.unpack(header)[0])
+    return json.loads(body) if body else None
+
+
+def answer(descriptor: int, values: dict[str, Any]) -> None:
+    """Writes one frame."""
+    body = json.dumps(values).encode()
+    data = HEADER.pack(len(body)) + body
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def take_streams() -> tuple[int, int]:
+    """Moves the jobs and the answers away from 0 and 1, and leaves nothing there but /dev/null."""
+    jobs, answers = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+    return jobs, answers
+
+
+# The child: from the fork to its report.
+
+
+def confine(settings: Settings, number: int, home: str) -> None:
+    """Gives up all that a program does not need: the session, memory, descriptors, uid."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for name in (signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(name, signal.SIG_DFL)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where memory runs out, the program goes first, not the runner
+    for limit, amount in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, int(settings.timeout_s * 2) + 2),  # a second belt to the clock
+        (resource.RLIMIT_DATA, settings.memory_mb * MIB),
+        (resource.RLIMIT_FSIZE, settings.file_mb * MIB),
+        (resource.RLIMIT_NOFILE, settings.open_files),
+        (resource.RLIMIT_MEMLOCK, 0),
+    ):
+        resource.setrlimit(limit, (amount, amount))
+    # No RLIMIT_NPROC: it counts a uid over all containers of the host. The cgroup counts ours.
+    if settings.first_uid is not None:
+        uid = settings.first_uid + number
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    os.chdir(home)
+
+
+def receive_text(channel: socket.socket) -> str:
+    """Reads one text that the runner delivered."""
+    left = HEADER.unpack(channel.recv(HEADER.size))[0]
+    parts = []
+    while left > 0:
+        parts.append(channel.recv(PACKET_BYTES))
+        left -= len(parts[-1])
+    return b"".join(parts).decode("utf-8", "surrogatepass")
+
+
+def execute(text: str, filename: str, namespace: dict[str, Any], run: Any = exec) -> None:
+    """Runs a text in a namespace; what no file could hold is a SyntaxError, as it would be there."""
+    try:
+        code = compile(text, filename, "exec", dont_inherit=True, optimize=0)
+    except ValueError as error:  # NUL bytes, lone surrogates
+        raise SyntaxError(str(error)) from None
+    run(code, namespace)
+
+
+def describe(error: BaseException, name_of: Any = type.__dict__["__name__"].__get__) -> bytes:
+    """Says what an exception is and where it arose; its own methods may be hostile, and fail."""
+    name = name_of(type(error))
+    try:
+        message = f"{name}: {error}"[:2000]
+    except BaseException:  # noqa: BLE001 - whatever a program's own __str__ raises
+        message = name
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in ("<program>", "<check>"):
+            place = f" (line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename[1:-1]})"
+        trace = trace.tb_next
+    return f"{name[:100]}\0{message}{place}".encode("utf-8", "replace")
+
+
+def live(channel: socket.socket) -> None:
+    """Runs what the runner sends, and reports. What it calls is bound before the source can patch it."""
+    say, tell, leaving = channel.send, describe, SystemExit
+    builtins = sys.modules["builtins"]
+    restore, pristine = vars(builtins).update, dict(vars(builtins))
+    untrace = (sys.settrace, sys.setprofile)
+    main = type(sys)("__main__")
+    vars(main).update(__builtins__=builtins, __file__="program.py")
+    sys.modules["__main__"], sys.argv = main, ["program.py"]
+    try:
+        execute(receive_text(channel), "<program>", vars(main))
+        for switch in untrace:
+            switch(None)
+        restore(pristine)  # so that the check's `all` and `abs` are Python's
+        say(b"ready")
+        nonce = channel.recv(64)
+        execute(receive_text(channel), "<check>", vars(main))
+    except leaving as error:
+        say(b"left\0" + tell(error))
+    except BaseException as error:  # noqa: BLE001 - whatever comes out of a program is its verdict
+        say(b"failed\0" + tell(error))
+    else:
+        say(b"passed\0" + nonce)
+
+
+class Child:
+    """A process that waits, confined, for the program that it will be."""
+
+    def __init__(self, settings: Settings, number: int) -> None:
+        self.home = os.path.join(settings.scratch, str(number))
+        self.status: int | None = None
+        os.mkdir(self.home, 0o700)
+        if settings.first_uid is not None:
+            os.chown(self.home, settings.first_uid + number, settings.first_uid + number)
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            leave = os._exit
+            try:  # the frames below are those of a runner that has not read the job yet
+                own = os.dup2(theirs.detach(), 3, inheritable=False)
+                os.closerange(4, 1 << 20)
+                channel = socket.socket(fileno=own)
+                try:
+                    confine(settings, number, self.home)
+                    channel.send(CONFINED)
+                except OSError as error:
+                    channel.send(f"a program could not be confined: {error}".encode())
+                else:
+                    live(channel)
+            finally:
+                leave(0)
+        theirs.close()
+
+    def expect_confined(self) -> None:
+        """Waits until the process has given up what it must, before it is given a program."""
+        self.channel.settimeout(CONFINE_TIMEOUT_S)
+        said = self.channel.recv(REPORT_BYTES)
+        if said != CONFINED:
+            raise RuntimeError(said.decode("utf-8", "replace") or "a program's process ended early")
+
+
+# The runner's side: deliver, listen, judge, clean up.
+
+
+def run_delay_s(pid: int) -> float:
+    """How long a process was ready to run and waited for a CPU; 0 where the kernel does not say."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+class Clock:
+    """A program's time, which stands still while it waits for a CPU."""
+
+    def __init__(self, pid: int, timeout_s: float) -> None:
+        self.pid, self.timeout_s = pid, timeout_s
+        self.delay_s, self.start = run_delay_s(pid), time.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Seconds of the wall's clock."""
+        return time.monotonic() - self.start
+
+    def left_s(self) -> float:
+        """Seconds that the program still has."""
+        left_s = self.timeout_s - self.elapsed_s()
+        if left_s > 0:
+            return left_s
+        wall_left_s = left_s + self.timeout_s * (WALL_FACTOR - 1)
+        return max(0.0, min(left_s + run_delay_s(self.pid) - self.delay_s, wall_left_s))
+
+
+def oom_kills() -> int:
+    """How many processes of this container the kernel killed for memory, under either cgroup."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        with suppress(OSError), open(path) as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
+
+
+class Runner:
+    """Takes one job after another until the worker closes the stream."""
+
+    def __init__(self, settings: Settings, jobs: int, answers: int) -> None:
+        self.settings, self.jobs, self.answers = settings, jobs, answers
+        self.wake, wake_in = os.pipe()
+        for descriptor in (self.wake, wake_in):
+            os.set_blocking(descriptor, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
+        self.alone = os.getpid() == 1  # in a container: every other process here is a program's
+
+    def serve(self) -> None:
+        """Reads, judges, answers. The child is forked before the job is read."""
+        number = 0
+        while True:
+            number += 1
+            child = Child(self.settings, number)
+            try:
+                job = read_job(self.jobs)
+                result = job and self.judge(child, job)
+            finally:
+                self.clean_up(child)
+            if not result:
+                return
+            answer(self.answers, result)
+
+    def judge(self, child: Child, job: dict[str, str]) -> dict[str, Any]:
+        """Runs one job in a child, and says what became of it."""
+        child.expect_confined()
+        kills_before = oom_kills()
+        clock = Clock(child.pid, self.settings.timeout_s)
+        said = self.converse(child, clock, job)
+        outcome, name, detail = said or self.verdict_on_end(child, kills_before)
+        printable = "".join(c if c.isprintable() else " " for c in detail)
+        return {
+            "outcome": outcome,
+            "exception": name if name and name.isidentifier() else None,
+            "detail": " ".join(printable.split())[: self.settings.detail_chars],
+            "duration_s": clock.elapsed_s(),
+        }
+
+    def converse(
+        self, child: Child, clock: Clock, job: dict[str, str]
+    ) -> tuple[str, str | None, str] | None:
+        """Delivers source and check; returns what the child says, None if it ended without a word."""
+        nonce = os.urandom(16).hex().encode()
+        report = None
+        with suppress(OSError):  # the child has gone, or closed its end, or does not listen
+            self.deliver(child, clock, job["source"])
+            report = self.hear(child, clock, (b"ready", b"failed", b"left"))
+            if report is not None and report[0] == b"ready":
+                report = None
+                child.channel.send(nonce)
+                self.deliver(child, clock, job["check"])
+                report = self.hear(child, clock, (b"passed", b"failed", b"left"), nonce)
+        if report is None:
+            self.hear(child, clock, ())  # until it ends, or its time
+            if child.status is not None:
+                return None
+            return "timed_out", None, f"over {self.settings.timeout_s:g} s"
+        if report[0] == b"passed":
+            return "passed", None, ""
+        name, detail = (part.decode("utf-8", "replace") for part in [*report, b"", b""][1:3])
+        return "left_early" if report[0] == b"left" else "failed", name, detail
+
+    def deliver(self, child: Child, clock: Clock, text: str) -> None:
+        """Sends a text to a child that may not want it, within its time."""
+        data = text.encode("utf-8", "surrogatepass")
+        child.channel.send(HEADER.pack(len(data)))
+        for start in range(0, len(data), PACKET_BYTES):
+            child.channel.settimeout(max(clock.left_s(), 0.001))
+            child.channel.send(data[start : start + PACKET_BYTES])
+
+    def hear(
+        self, child: Child, clock: Clock, wanted: tuple[bytes, ...], nonce: bytes | None = None
+    ) -> list[bytes] | None:
+        """Waits for a wanted word; None when the child has ended or its time has run out."""
+        poll, open_channel = select.poll(), True
+        for descriptor in (self.wake, self.jobs, child.channel.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ended = child.status is not None or clock.left_s() <= 0
+            while open_channel:
+                try:
+                    packet = child.channel.recv(REPORT_BYTES, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    packet = b""
+                report = packet.split(b"\0")
+                if report[0] in wanted and (report[0] != b"passed" or report[1:] == [nonce]):
+                    return report
+                if not packet:
+                    open_channel = False
+                    poll.unregister(child.channel.fileno())
+                if clock.left_s() <= 0:
+                    break
+            if ended:
+                return None
+            ready = dict(poll.poll(clock.left_s() * 1000 + 1))
+            if self.jobs in ready:  # nothing is sent while a job runs: this is the end
+                raise WorkerGone
+            if self.wake in ready:
+                os.read(self.wake, 512)
+                self.reap(child)
+
+    def reap(self, child: Child) -> None:
+        """Takes note of the child's end, and buries what others left."""
+        pid = -1
+        with suppress(ChildProcessError):
+            while pid != 0:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == child.pid:
+                    child.status = status
+
+    def verdict_on_end(self, child: Child, kills_before: int) -> tuple[str, None, str]:
+        """What the exit status says of a child that itself said nothing."""
+        status = child.status or 0
+        if os.WIFEXITED(status):
+            return (
+                "left_early",
+                None,
+                f"exit code {os.WEXITSTATUS(status)} before the check returned",
+            )
+        number = os.WTERMSIG(status)
+        if number == signal.SIGKILL and oom_kills() > kills_before:
+            return "oom_killed", None, "over the memory limit"
+        if number == signal.SIGXCPU:
+            return "timed_out", None, "over the CPU time limit"
+        return "killed", None, f"killed by signal {number} ({signal.strsignal(number)})"
+
+    def clean_up(self, child: Child) -> None:
+        """Leaves no process and no file of a program behind."""
+        if self.alone:
+            with suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)  # everything in the container but the caller
+            with suppress(ChildProcessError):
+                while True:
+                    os.waitpid(-1, 0)
+        else:
+            for kill in (os.killpg, os.kill):
+                with suppress(ProcessLookupError, PermissionError):
+                    kill(child.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+        child.channel.close()
+        wipe(self.settings.scratch)
+
+
+def wipe(folder: str) -> None:
+    """Empties a folder, however deep, whoever owns what is in it: it is flattened, not walked."""
+    token, count = os.urandom(8).hex(), 0
+
+    def own(path: str) -> None:
+        os.chown(path, os.getuid(), os.getgid())  # its owner needs no further capability
+        os.chmod(path, 0o700)
+
+    while names := os.listdir(folder):
+        for path in (os.path.join(folder, name) for name in names):
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                os.unlink(path)
+                continue
+            own(path)
+            for below in (os.path.join(path, name) for name in os.listdir(path)):
+                if not stat.S_ISDIR(os.lstat(below).st_mode):
+                    os.unlink(below)
+                    continue
+                own(below)
+                count += 1
+                os.rename(below, os.path.join(folder, f"{token}-{count}"))
+            os.rmdir(path)
+
+
+def main() -> None:
+    """Makes itself warm, says that it is ready, and serves."""
+    settings = Settings(json.loads(sys.argv[1]))
+    jobs, answers = take_streams()
+    os.environ.clear()
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(75))
+    signal.setitimer(signal.ITIMER_REAL, settings.deadline_s)
+    try:
+        for name in WARM.split():
+            __import__(name)
+        sys.setrecursionlimit(sys.getrecursionlimit() + FRAMES)
+        runner = Runner(settings, jobs, answers)
+        gc.freeze()  # what is the runner's is no part of gc.get_objects()
+        answer(answers, {"ready": sys.version.split()[0]})
+        runner.serve()
+    except WorkerGone:
+        pass
+    except Exception as error:  # noqa: BLE001 - the last word of a process that ends here
+        answer(answers, {"fault": f"the runner failed: {type(error).__name__}: {error}"})
+        os._exit(70)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
