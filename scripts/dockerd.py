@@ -20,7 +20,8 @@ POLL_EVERY_S = 0.1
 NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false")
 SIMPLE_STORAGE = ("--storage-driver=vfs",)
 # From what we would like to what the sandbox can live with: it needs no network and little storage.
-ATTEMPTS = ((), SIMPLE_STORAGE, NO_NETWORK, NO_NETWORK + SIMPLE_STORAGE)
+# Twice the same at first: after a crash, the first daemon ends over what the last one left behind.
+ATTEMPTS = ((), (), SIMPLE_STORAGE, NO_NETWORK, NO_NETWORK + SIMPLE_STORAGE)
 
 
 class NoDaemonError(Exception):

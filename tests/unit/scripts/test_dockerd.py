@@ -74,6 +74,15 @@ def test_what_the_machine_does_not_allow_is_left_out(home, daemon, needs):
     assert dockerd.answers(home.socket)
 
 
+def test_after_a_crash_the_second_start_needs_no_less(home, daemon, tmp_path, program):
+    text = daemon().read_text()
+    once = f"p = __import__('pathlib').Path({str(tmp_path / 'left')!r})\nif p.exists(): p.unlink(); exit(1)\n"
+    shebang, rest = text.split("\n", 1)
+    program(tmp_path / "bin" / "dockerd", f"{shebang}\n{once}{rest}")
+    (tmp_path / "left").touch()
+    assert "started dockerd (pid" in dockerd.start(home)
+
+
 def test_when_nothing_helps_the_daemons_last_words_are_shown(home, daemon):
     daemon("--never-given")
     with pytest.raises(NoDaemonError, match="failed to start daemon: without --never-given"):
