@@ -59,8 +59,7 @@ class Tally:
     billed_nanodollars: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        mine, theirs = asdict(self), asdict(other)
-        return Tally(**{name: mine[name] + theirs[name] for name in mine})
+        return Tally(**{name: count + getattr(other, name) for name, count in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,7 @@ class Bookkeeper:
         """Return the books as they stand."""
         with self._lock:
             return Books(
-                **asdict(self._all),
+                **vars(self._all),
                 most_at_once=self._most_at_once,
                 in_flight=self._in_flight,
                 by_model=dict(self._by_model),

@@ -46,7 +46,7 @@ class Reply:
     Attributes:
         status: The HTTP status.
         body: The body's bytes.
-        headers: Headers beside those that every reply has.
+        headers: Headers that every reply has not, or has otherwise.
         is_cut: Whether the connection is cut instead of sending anything.
         record: The number of the billed call whose answer this is, in the books.
     """
@@ -133,7 +133,7 @@ class Endpoint:
     def _read(self, api: Api, body: bytes, deployment: str | None) -> CompletionRequest:
         try:
             decoded = json.loads(body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise ApiError(400, "We could not parse the JSON body of your request.") from exc
         request = read_request(api, decoded, deployment=deployment, refusals=self.refusals)
         if request.model not in self.prices:
@@ -169,7 +169,9 @@ class Endpoint:
         if mishap.kind == "cut_after":
             return Reply(is_cut=True)
         if mishap.kind == "garbage":
-            return Reply(body=b"<html>upstream sent an invalid response</html>")
+            return Reply(body=b'{"choices": [{"message": {"cont')
+        if mishap.kind == "web_page":
+            return Reply(body=b"<html>Just a moment</html>", headers={"content-type": "text/html"})
         if mishap.kind == "fewer_choices":
             chosen = chosen[:-1]
         elif mishap.kind == "empty_choices":

@@ -18,7 +18,8 @@ FaultKind = Literal[
     "cut_before",  # the connection is cut and nothing was processed or billed
     "cut_after",  # processed and billed, then the connection is cut: the answer is lost
     "slow",  # the answer comes delay_s later
-    "garbage",  # 200, billed, and a body that is not JSON
+    "garbage",  # 200, billed, and a body that says it is JSON and is not
+    "web_page",  # 200, billed, and a page of HTML
     "no_choices",  # 200, billed, and a body without "choices"
     "empty_choices",  # 200, billed, and "choices": []
     "fewer_choices",  # 200, billed in full, and one choice less than asked for

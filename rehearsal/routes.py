@@ -118,7 +118,7 @@ class Routes:
 def _read_faults(body: bytes) -> list[Any]:
     try:
         faults = json.loads(body)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ApiError(400, "The faults must be JSON.") from exc
     if not isinstance(faults, list):
         raise ApiError(400, "The faults must be a JSON list.")

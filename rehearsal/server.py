@@ -51,7 +51,8 @@ class RehearsalServer:
             models: The models that it has, with input and output dollars per million tokens.
             source: Where answers come from, `Synthetic` or `Recorded`; one of this server's own.
             api_key: The key that clients must send; None asks for none.
-            seal_key: The key that seals synthetic answers; None is one that nobody knows.
+            seal_key: The key that seals synthetic answers; None (or none at all, b"") is one that nobody
+                knows.
             latency: How long answers take; None is no time.
             faults: What goes wrong from the start on.
             refusals: For each model the parameters that it does not take.
@@ -64,7 +65,7 @@ class RehearsalServer:
             problems=Problems.from_rows(problems),
             prices={model: Price.of(price) for model, price in models.items()},
             source=source,
-            seal_key=secrets.token_bytes(32) if seal_key is None else seal_key,
+            seal_key=seal_key or secrets.token_bytes(32),
             latency=latency or Latency(),
             refusals=refusals or {},
             seed=seed,

@@ -80,16 +80,19 @@ def write_reply(
     headers: Mapping[str, str],
     keeps_alive: bool,
 ) -> None:
-    """Write a reply with a JSON body."""
+    """Write a reply; its body is JSON where the headers do not say otherwise."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "Unknown"
+    all_headers = {
+        "content-type": "application/json",
+        "content-length": len(body),
+        "connection": "keep-alive" if keeps_alive else "close",
+        **headers,
+    }
     lines = [
         f"HTTP/1.1 {status} {phrase}",
-        "content-type: application/json",
-        f"content-length: {len(body)}",
-        f"connection: {'keep-alive' if keeps_alive else 'close'}",
-        *(f"{name}: {value}" for name, value in headers.items()),
+        *(f"{name}: {all_headers[name]}" for name in all_headers),
     ]
     writer.write("\r\n".join([*lines, "\r\n"]).encode("latin-1") + body)
