@@ -1,0 +1,1 @@
+"""PROPOSES: asks the search what to try, sends the evaluations out, collects, tells, reports."""

@@ -1,0 +1,336 @@
+"""Drive: one coordinator's hold on one study: its lease, what is out, and what came back."""
+
+import os
+import socket
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Self
+
+import structlog
+
+from coordinator.bounds import Bounds
+from coordinator.dispatch import Dispatcher
+from coordinator.plan import Plan
+from coordinator.scorer import EvalFunc, Scorer
+from study import broker, connection, keys
+from study.connection import Client
+from study.errors import BursarError, CredentialsError, InfrastructureError, Interrupted
+from study.ledger import Balance, Ledger
+from study.messages import ConfigFailed, EvaluateExample, Fatal, Result, Scored, Unaffordable
+from study.results import Results
+from study.studies import Studies, StudyRecord, StudyStatus
+from study.trials import Estimate, TrialState
+
+log = structlog.get_logger()
+
+READ_BLOCK_MS: Final = 200
+"""How long a read waits for a result while all slots are taken."""
+EAGER_BLOCK_MS: Final = 10
+"""The same while slots are free and a proposal is being made."""
+TICK_S: Final = 1.0
+"""How often the lease is renewed, missing evaluations are looked for and the user is told."""
+DRAIN_MARGIN_S: Final = 15.0
+"""Beside a call's timeout: how long running evaluations may take once the study is stopped."""
+REFUSALS_MAX: Final = 3
+"""How often the ledger may refuse an evaluation before the plan is told to go on without it."""
+GIVEN_UP_MAX: Final = 10
+"""Evaluations given up with none scored in between, before the study stops."""
+SILENCE_S_MAX: Final = 60.0
+"""How long evaluations may be out while no worker lives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a user sees while a study runs."""
+
+    trials: int
+    trials_running: int
+    in_flight: int
+    completions_paid: int
+    balance: Balance
+    best: Estimate | None
+    note: str = ""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What is counted; all of it comes back from the results when a study is resumed."""
+
+    completions_paid: int = 0
+    eval_func_errors: int = 0
+    given_up: int = 0
+    given_up_in_a_row: int = 0
+    last_failure: str = ""
+
+
+class Drive:
+    """What `run_study` does, step by step. Make it with `Drive.open`."""
+
+    def __init__(
+        self,
+        record: StudyRecord,
+        plan: Plan,
+        *,
+        client: Client,
+        dispatcher: Dispatcher,
+        scorer: Scorer | None,
+        on_progress: Callable[[Progress], None],
+        stop: threading.Event,
+        clock: Callable[[], float],
+    ) -> None:
+        self.tally = Tally()
+        self._record, self._plan, self._client = record, plan, client
+        self._dispatcher, self._scorer = dispatcher, scorer
+        self._on_progress, self._stop, self._clock = on_progress, stop, clock
+        self._studies, self._ledger = Studies(client), Ledger(client)
+        self._results = Results(client, record.id)
+        self._bounds = Bounds(
+            record.spec.search_space,
+            prices=record.prices,
+            examples=self._studies.examples(record.id),
+        )
+        self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self._position = "0"
+        self._catching_up = False
+        self._refusals: Counter[str] = Counter()
+        self._ticked_s = self._heard_s = clock()
+        self._note = ""
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        record: StudyRecord,
+        plan: Plan,
+        *,
+        client: Client,
+        broker_url: str,
+        eval_func: EvalFunc | None,
+        on_progress: Callable[[Progress], None],
+        stop: threading.Event,
+        clock: Callable[[], float],
+    ) -> Iterator[Self]:
+        """Open connections, take the study's lease, and end both; the status says how it ended."""
+        celery = broker.app(broker_url)
+        broker_client = connection.connect(broker_url)
+        scorer = None if eval_func is None else Scorer(eval_func, client=client, record=record)
+        dispatcher = Dispatcher(
+            celery, broker=broker_client, client=client, record=record, clock=clock
+        )
+        drive = cls(
+            record,
+            plan,
+            client=client,
+            dispatcher=dispatcher,
+            scorer=scorer,
+            on_progress=on_progress,
+            stop=stop,
+            clock=clock,
+        )
+        try:
+            with drive._leased():
+                yield drive
+        finally:
+            plan.close()
+            if scorer is not None:
+                scorer.close()
+            celery.close()
+            broker_client.close()
+
+    def take_up(self) -> None:
+        """Take over what an earlier coordinator of this study proposed, got, and sent in vain."""
+        trials = self._studies.trials(self._record.id)
+        self._plan.restore(trials)
+        while results := self._results.read(after=self._position):
+            for position, result in results:
+                self._position = position
+                if isinstance(result, Scored | ConfigFailed):
+                    self._absorb(result)
+        arms = {trial.number: trial.arm for trial in trials}
+        self._dispatcher.send_again_all(
+            lambda m: self._bounds.worst_case(arms[m.trial], m.example, m.draws)
+        )
+        self._catching_up = len(self._dispatcher) > 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the plan has nothing more to do and nothing is out."""
+        return self._idle and self._plan.finished is not None
+
+    def ask_and_dispatch(self) -> None:
+        """Send what the plan wants evaluated, as far as slots and money reach."""
+        if self._catching_up:
+            self._catching_up = not self._idle
+            return
+        while self._dispatcher.free > 0:
+            work = self._plan.next(available=self._available())
+            self._save_trials()  # before the message: a worker reads the trial
+            if work is None:
+                return
+            message = EvaluateExample(
+                study=self._record.id,
+                trial=work.trial,
+                arm=work.arm.key,
+                example=work.example,
+                first_draw=work.first_draw,
+                draws=work.draws,
+            )
+            worst_case = self._bounds.worst_case(work.arm, work.example, work.draws)
+            self._dispatcher.send(message, worst_case=worst_case)
+
+    def collect_and_tell(self) -> None:
+        """Read what came back, in one block, and tell the plan."""
+        eager = self._dispatcher.free > 0 or (self._scorer is not None and self._scorer.pending)
+        block_ms = EAGER_BLOCK_MS if eager else READ_BLOCK_MS
+        for position, result in self._results.read(after=self._position, block_ms=block_ms):
+            self._position, self._heard_s = position, self._clock()
+            self._absorb(result)
+        for scored in self._scorer.take() if self._scorer else []:
+            self._tell(scored)
+
+    def tick(self) -> None:
+        """About once a second: keep the lease, send what is missing, obey a stop, show progress."""
+        now = self._clock()
+        if now - self._ticked_s < TICK_S:
+            return
+        self._ticked_s = now
+        self._studies.take_lease(self._record.id, self._holder)
+        if self._stop.is_set() or (self._studies.status(self._record.id) is StudyStatus.STOPPING):
+            self._drain()
+        if missing := self._dispatcher.send_due():
+            log.warning("evaluations_missing", study=self._record.id, count=missing)
+        self._look_for_workers()
+        self._save_trials()
+        self._on_progress(self._progress())
+
+    @contextmanager
+    def _leased(self) -> Iterator[None]:
+        study = self._record.id
+        self._studies.take_lease(study, self._holder)
+        self._studies.set_status(study, StudyStatus.RUNNING)
+        status = StudyStatus.FAILED
+        try:
+            yield
+            status = StudyStatus.COMPLETE
+        except (Interrupted, KeyboardInterrupt):
+            status = StudyStatus.INTERRUPTED
+            raise
+        finally:
+            self._save_trials()
+            self._studies.set_status(study, status)
+            self._studies.end_lease(study, self._holder)
+
+    @property
+    def _idle(self) -> bool:
+        return len(self._dispatcher) == 0 and not (self._scorer and self._scorer.pending)
+
+    def _available(self) -> int:
+        promised = self._dispatcher.promised
+        accounts = (self._record.account, keys.FLEET_ACCOUNT)
+        return min(_available(self._ledger.balance(name), promised) for name in accounts)
+
+    def _absorb(self, result: Result) -> None:
+        """Decide what a result means; the parent of all branches on its kind."""
+        if isinstance(result, Scored):
+            self._dispatcher.done(result.evaluation)
+            self.tally.completions_paid += result.draws
+            self.tally.given_up_in_a_row = 0
+            if result.unscored and self._scorer is not None:
+                self._scorer.submit(result)
+            else:
+                self._tell(result)
+        elif isinstance(result, ConfigFailed):
+            self._dispatcher.done(result.evaluation)
+            self._plan.fail(result.trial, result.reason)
+        elif isinstance(result, Fatal):
+            raise CredentialsError(
+                f"{result.reason}. What was paid for is kept; once that is mended: "
+                f"bursar resume {self._record.id}"
+            )
+        elif isinstance(result, Unaffordable):
+            self._dispatcher.done(result.evaluation)
+            self._refusals[result.evaluation] += 1
+            if self._refusals[result.evaluation] >= REFUSALS_MAX:
+                self._plan.lost(result)
+            else:
+                self._plan.unaffordable(result)
+        elif not self._dispatcher.try_later(result):
+            self._give_up(result, result.reason)
+        else:
+            self.tally.last_failure = self._note = result.reason
+
+    def _tell(self, scored: Scored) -> None:
+        if scored.error:
+            self.tally.eval_func_errors += 1
+            log.warning("eval_func_raised", study=self._record.id, example=scored.example)
+        self._plan.record(scored)
+
+    def _give_up(self, result: Result, reason: str) -> None:
+        self._plan.lost(result)
+        self.tally.given_up += 1
+        self.tally.given_up_in_a_row += 1
+        self.tally.last_failure = reason
+        if self.tally.given_up_in_a_row >= GIVEN_UP_MAX:
+            raise InfrastructureError(
+                f"{GIVEN_UP_MAX} evaluations in a row could not be made; the last one: {reason}. "
+                f"`bursar doctor` looks for the cause; then: bursar resume {self._record.id}"
+            )
+
+    def _look_for_workers(self) -> None:
+        silence_s = self._clock() - self._heard_s
+        if not len(self._dispatcher):
+            self._heard_s = self._clock()
+        elif silence_s > SILENCE_S_MAX / 4:
+            alive = next(iter(self._client.scan_iter(match=keys.worker("*"))), None)
+            if alive:
+                return
+            self._note = "no worker is there; waiting for one"
+            if silence_s > SILENCE_S_MAX:
+                raise InfrastructureError(
+                    f"no worker has been there for {silence_s:.0f} s. Start some "
+                    f"(`python -m workers`), then: bursar resume {self._record.id}"
+                )
+
+    def _drain(self) -> None:
+        """Let running evaluations finish within a bounded time, then stop."""
+        self._dispatcher.cancel_waiting()
+        deadline_s = self._clock() + self._record.spec.endpoint.timeout_s + DRAIN_MARGIN_S
+        self._note = "stopping: running evaluations may finish"
+        while not self._idle and self._clock() < deadline_s:
+            self._on_progress(self._progress())
+            self._studies.take_lease(self._record.id, self._holder)
+            try:
+                self.collect_and_tell()
+            except BursarError as exc:  # it is stopping anyway: say why it would have stopped
+                log.warning("failed_while_stopping", study=self._record.id, reason=str(exc))
+                break
+            self._dispatcher.cancel_waiting()
+        raise Interrupted(
+            f"stopped; what was paid for is kept. Go on with: bursar resume {self._record.id}"
+        )
+
+    def _save_trials(self) -> None:
+        for trial in self._plan.changed():
+            self._studies.save_trial(self._record.id, trial)
+
+    def _progress(self) -> Progress:
+        trials = self._plan.trials
+        note, self._note = self._note, ""
+        return Progress(
+            trials=len(trials),
+            trials_running=sum(trial.state is TrialState.RUNNING for trial in trials),
+            in_flight=len(self._dispatcher),
+            completions_paid=self.tally.completions_paid,
+            balance=self._ledger.balance(self._record.account),
+            best=self._plan.recommend(),
+            note=note,
+        )
+
+
+def _available(balance: Balance, promised: int) -> int:
+    """What can be promised beside what is out: some of that is reserved by now, some not yet."""
+    return balance.available + balance.reserved - max(balance.reserved, promised)
