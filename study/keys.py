@@ -66,6 +66,11 @@ def claim(study_id: str, call_id: str) -> str:
     return f"{PREFIX}:{{{study_id}}}:claim:{call_id}"
 
 
+def sent(study_id: str) -> str:
+    """Hash, permanent: evaluation id -> its message, from when it is sent until its result is final."""
+    return f"{PREFIX}:{{{study_id}}}:sent"
+
+
 def results_recorded(study_id: str) -> str:
     """Set, permanent: ids of the evaluations whose result is in the stream."""
     return f"{PREFIX}:{{{study_id}}}:results_recorded"

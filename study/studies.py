@@ -30,6 +30,13 @@ class StudyStatus(StrEnum):
     COMPLETE = "complete"
 
 
+class Purpose(StrEnum):
+    """What a study is for: to tune, or to evaluate one config on held-out examples."""
+
+    TUNE = "tune"
+    TEST = "test"
+
+
 class Source(StrEnum):
     """Who answers: a real model, or the rehearsal endpoint."""
 
@@ -49,6 +56,7 @@ class StudyRecord:
     spec: StudySpec
     prices: Mapping[str, Price]
     account: str
+    purpose: Purpose
     source: Source
     base_url: str | None
     scored_by_coordinator: bool
@@ -70,6 +78,7 @@ class Studies:
         spec: StudySpec,
         *,
         pinned: Mapping[str, Price],
+        purpose: Purpose = Purpose.TUNE,
         source: Source,
         base_url: str | None,
         scored_by_coordinator: bool,
@@ -77,12 +86,14 @@ class Studies:
         clock: Callable[[], float] = time.time,
     ) -> StudyRecord:
         """Write a new study; its id is its name and a few random letters."""
-        study_id = f"{spec.name}-{uuid.uuid4().hex[:8]}"
+        suffix = "" if purpose is Purpose.TUNE else f"-{purpose.value}"
+        study_id = f"{spec.name}{suffix}-{uuid.uuid4().hex[:8]}"
         record = StudyRecord(
             id=study_id,
             spec=spec,
             prices=dict(pinned),
             account=study_id,
+            purpose=purpose,
             source=source,
             base_url=base_url,
             scored_by_coordinator=scored_by_coordinator,
@@ -95,6 +106,7 @@ class Studies:
                 "spec": spec.model_dump_json(),
                 "prices": json.dumps(prices.to_dict(pinned)),
                 "account": record.account,
+                "purpose": purpose.value,
                 "source": source.value,
                 "base_url": base_url or "",
                 "scored_by_coordinator": int(scored_by_coordinator),
@@ -119,6 +131,7 @@ class Studies:
             spec=StudySpec.parse(json.loads(found["spec"])),
             prices=prices.from_dict(json.loads(found["prices"])),
             account=found["account"],
+            purpose=Purpose(found["purpose"]),
             source=Source(found["source"]),
             base_url=found["base_url"] or None,
             scored_by_coordinator=found["scored_by_coordinator"] == "1",
@@ -166,6 +179,12 @@ class Studies:
             raise UnknownStudy(f"{study_id} (example {example_id})")
         row: dict[str, Any] = json.loads(found)
         return row
+
+    def examples(self, study_id: str) -> dict[str, dict[str, Any]]:
+        """All rows by example id, in the order of their numbers."""
+        found = self._redis.hgetall(keys.examples(study_id))
+        ordered = sorted(found, key=lambda name: (len(name), name))
+        return {name: json.loads(found[name]) for name in ordered}
 
     def save_trial(self, study_id: str, trial: Trial) -> None:
         """Write a trial as it stands now."""
