@@ -4,7 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,12 +75,12 @@ def redis_base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url(redis_base_url: str) -> Iterator[str]:
+def redis_url(redis_base_url: str) -> str:
     """The URL of an empty database (and, next to it, an empty one for the broker)."""
     url = f"{redis_base_url}/0"
     with redis.Redis.from_url(url) as client:
         client.flushall()
-    yield url
+    return url
 
 
 @pytest.fixture
@@ -88,3 +89,43 @@ def client(redis_url: str) -> Iterator[connection.Client]:
     opened = connection.connect(redis_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def start_workers(
+    redis_url: str, tmp_path: Path
+) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Start real worker processes on the test's Redis; they are stopped, and their logs shown on failure."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*, concurrency: int = 8, **environment: str) -> "subprocess.Popen[bytes]":
+        name = f"test-{os.getpid()}-{len(started)}"
+        with (tmp_path / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "workers",
+                    f"--concurrency={concurrency}",
+                    f"--hostname={name}",
+                ],
+                env={**os.environ, "BURSAR_REDIS_URL": redis_url, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+    for process in started:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for log in sorted(tmp_path.glob("test-*.log")):
+        print(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}")
