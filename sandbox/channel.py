@@ -28,10 +28,21 @@ _HEADER = struct.Struct(">I")
 class Stream(Protocol):
     """Bytes in both directions."""
 
-    def send(self, data: bytes) -> None: ...
-    def receive(self, count: int, timeout_s: float) -> bytes: ...
-    def complaint(self) -> str: ...
-    def close(self) -> None: ...
+    def send(self, data: bytes) -> None:
+        """Sends all of it."""
+        ...
+
+    def receive(self, count: int, timeout_s: float) -> bytes:
+        """Reads exactly count bytes."""
+        ...
+
+    def complaint(self) -> str:
+        """What the other side said on its standard error."""
+        ...
+
+    def close(self) -> None:
+        """Hangs up; the runner takes it as the end."""
+        ...
 
 
 class SocketStream:
@@ -62,7 +73,7 @@ class SocketStream:
         return bytes(data)
 
     def complaint(self) -> str:
-        """What the other side said on its standard error: nothing, as it has none here."""
+        """Nothing: there is no standard error here."""
         return ""
 
     def close(self) -> None:
@@ -77,8 +88,9 @@ class AttachedStream(SocketStream):
     _STDERR = 2
     _COMPLAINT_BYTES = 2000
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
+    def __init__(self, attached: Any) -> None:
+        super().__init__(getattr(attached, "_sock", attached))
+        self._attached = attached
         self._output, self._complaint = bytearray(), bytearray()
 
     def receive(self, count: int, timeout_s: float) -> bytes:
@@ -99,6 +111,11 @@ class AttachedStream(SocketStream):
     def complaint(self) -> str:
         """What the container said on standard error: the runner says nothing, its interpreter may."""
         return self._complaint.decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """Hangs up, also for the file that docker-py has made of the socket."""
+        self._attached.close()
+        super().close()
 
 
 class RunnerChannel:

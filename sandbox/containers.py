@@ -21,6 +21,7 @@ from sandbox.program import Program, RunResult
 
 FIRST_UID = 100_000
 """Programs get the uids from here on, one each; no account of host or image has them."""
+SCRATCH = "/tmp"  # noqa: S108 - the container's own, and nobody else's
 STARTS_AT_ONCE = 4
 """Engines start containers one after the other anyhow; more would only crowd the machine."""
 RUNNER_CAPABILITIES = ["CHOWN", "KILL", "SETGID", "SETUID"]
@@ -45,7 +46,7 @@ class DockerSandbox:
     """Makes one throwaway container per box, ahead of its use.
 
     Args:
-        client: of the engine.
+        client: of the engine; the sandbox closes it when it is closed.
         image: an image with `python3` (3.10 or later) on its path; see `build_image`.
         runtime: the engine's runtime, such as "runsc" (gVisor); its default if left out.
     """
@@ -76,6 +77,7 @@ class DockerSandbox:
         for box in boxes:
             box.close()
         self._starts.shutdown()
+        self._client.close()
 
     def _forget(self, box: "DockerBox") -> None:
         with self._lock:
@@ -88,7 +90,7 @@ class DockerSandbox:
                 self._image,
                 entrypoint=["python3"],
                 command=runner_command(
-                    limits, deadline_s=deadline_s, scratch="/tmp", first_uid=FIRST_UID
+                    limits, deadline_s=deadline_s, scratch=SCRATCH, first_uid=FIRST_UID
                 ),
                 hostname="sandbox",
                 user="0:0",
@@ -99,12 +101,15 @@ class DockerSandbox:
                 host_config=api.create_host_config(**self._walls(limits)),
             )["Id"]
             try:
-                raw = api.attach_socket(
-                    container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-                )
-                channel = RunnerChannel(AttachedStream(getattr(raw, "_sock", raw)), limits)
-                api.start(container)
-                channel.expect_ready()
+                streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                attached = api.attach_socket(container, params=streams)
+                channel = RunnerChannel(AttachedStream(attached), limits)
+                try:
+                    api.start(container)
+                    channel.expect_ready()
+                except BaseException:
+                    channel.close()
+                    raise
             except BaseException:
                 _remove(self._client, container)
                 raise
@@ -117,7 +122,7 @@ class DockerSandbox:
         return {
             "network_mode": "none",
             "read_only": True,
-            "tmpfs": {"/tmp": f"{scratch},nr_inodes={limits.scratch_files}"},
+            "tmpfs": {SCRATCH: f"{scratch},nr_inodes={limits.scratch_files}"},
             "ipc_mode": "none",  # no /dev/shm
             "sysctls": NO_SHARED_MEMORY,
             "mem_limit": memory,

@@ -1,4 +1,4 @@
-"""Builds the sandbox's image out of the Python that runs here: no registry, no base image, nothing else in it."""
+"""Builds the sandbox's image out of the Python that runs here: no registry, no base image."""
 
 import fcntl
 import hashlib
@@ -38,6 +38,8 @@ LEFT_OUT = {
 """Folders of the standard library that no program needs: it cannot open windows or install things."""
 LEFT_OUT_MODULES = ("_tkinter", "_test", "_ctypes_test", "_xxtest", "xxlimited")
 LEFT_OUT_ENDINGS = (".a", ".opt-1.pyc", ".opt-2.pyc")
+LAYOUT = 2
+"""Counted up when the tree changes in what its files don't show."""
 HOME = "usr/local"
 EMPTY_FOLDERS = ("dev", "etc", "proc", "sys", "tmp", "lib", "usr/bin", f"{HOME}/bin")
 ACCOUNTS = "root:x:0:0::/:/\nnobody:x:65534:65534::/:/\n"
@@ -182,7 +184,7 @@ def _command(arguments: Sequence[str], failing: str) -> str:
 
 def _digest(entries: Sequence[Entry], packages: Sequence[str]) -> str:
     """A name for the contents; of the packages it knows what was asked for, not what came."""
-    digest = hashlib.sha256(repr(sorted(packages)).encode())
+    digest = hashlib.sha256(repr((LAYOUT, sorted(packages))).encode())
     for entry in entries:
         digest.update(f"\0{entry.name}\0{entry.text}\0{entry.link}\0".encode())
         if entry.origin and not entry.name.endswith(".pyc"):  # a cache of what is counted already
@@ -196,7 +198,8 @@ def _write_tar(file: IO[bytes], entries: Sequence[Entry]) -> None:
     with tarfile.open(fileobj=file, mode="w") as tar:
         for name in sorted((folders | set(EMPTY_FOLDERS)) - {"."}):
             info = tarfile.TarInfo(name)
-            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            # Docker gives a tmpfs the mode of the folder that it covers.
+            info.type, info.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             tar.addfile(info)
         written: set[str] = set()
         for entry in entries:

@@ -44,6 +44,9 @@ def open_sandbox(
         if allow_processes_for is None:
             raise
         return ProcessSandbox()
-    return DockerSandbox(
-        client=client, image=image or build_image(client, packages), runtime=runtime
-    )
+    try:
+        image = image or build_image(client, packages)
+    except SandboxError:
+        client.close()
+        raise
+    return DockerSandbox(client=client, image=image, runtime=runtime)

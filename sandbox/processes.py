@@ -1,4 +1,4 @@
-"""The same runner as a plain process of this host: for our own synthetic programs, where no engine can be had."""
+"""The same runner as a plain process, for our own synthetic programs where no engine can be had."""
 
 import logging
 import os
@@ -70,10 +70,10 @@ class ProcessBox:
             limits, deadline_s=deadline_s, scratch=self._scratch, first_uid=_first_uid()
         )
         try:
-            self._runner = subprocess.Popen(
+            self._runner = subprocess.Popen(  # noqa: S603 - our own command line
                 [sys.executable, *arguments],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={},
