@@ -80,7 +80,11 @@ class Ledger:
         self._release = scripts.load(redis, "release")
 
     def open(self, account: str, *, limit: int | None) -> None:
-        """Open an account, or leave it as it is if there is one: twice is the same as once."""
+        """Open an account, or leave it as it is if there is one: twice is the same as once.
+
+        An account that has no limit yet gets this one: the fleet's is there as soon as a study's
+        money has moved.
+        """
         key = keys.account(account)
         with self._redis.pipeline() as pipe:
             for name in ("spent", "reserved", "in_doubt", "overrun"):
@@ -142,7 +146,8 @@ class Ledger:
     def open_reservations(self, account: str) -> list[str]:
         """Ids of the reservations that are neither settled nor released."""
         found = self._redis.hscan_iter(keys.reservations(account), count=JOURNAL_BLOCK)
-        return [name for name, state in found if state.startswith("reserved:")]
+        # By way of a dict: a scan may show an entry twice while the hash grows.
+        return list({name: None for name, state in found if state.startswith("reserved:")})
 
     def journal(self, account: str) -> Iterator[Movement]:
         """Every movement of an account, oldest first."""
@@ -166,6 +171,7 @@ def _keys(account: str) -> list[str]:
 
 
 def _checked(amount: int) -> int:
-    if not 0 <= amount <= AMOUNT_NANODOLLARS_MAX:
-        raise ValueError(f"{amount} nanodollars is not an amount between 0 and 2^53")
+    # Before any script runs: one that stopped halfway would leave half a movement behind.
+    if type(amount) is not int or not 0 <= amount <= AMOUNT_NANODOLLARS_MAX:
+        raise ValueError(f"{amount!r} nanodollars is not a whole amount between 0 and 2^53 - 1")
     return amount
