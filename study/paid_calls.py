@@ -104,6 +104,10 @@ class PaidCalls:
             call: which draws.
             holder: a name for this attempt, unique among all workers and threads.
             claim_ms: longer than the call can take; a dead worker's claim ends by itself.
+
+        Returns:
+            The paid call, if there is one; Begun, with the number of the attempt (a repeat by the
+            same holder answers the same); Busy, if another holder is at it.
         """
         claim, attempts = keys.claim(self._study, str(call)), keys.attempts(self._study)
         word, value = self._begin(
@@ -115,9 +119,13 @@ class PaidCalls:
             return Busy(left_ms=int(value))
         return Begun(number=int(value))
 
-    def store(self, call: CallId, paid: PaidCall, *, holder: str) -> None:
-        """Keep the answer of a call and end the claim; a repeat changes nothing."""
-        self._finish(call, holder, paid.to_json())
+    def store(self, call: CallId, paid: PaidCall, *, holder: str) -> bool:
+        """Keep the answer of a call and end the claim; a repeat changes nothing.
+
+        Returns:
+            Whether it was kept; if not, an earlier answer stands, and is the one to score.
+        """
+        return self._finish(call, holder, paid.to_json()) == "stored"
 
     def abandon(self, call: CallId, *, holder: str) -> None:
         """End the claim on a call that bought nothing, so that another attempt may begin."""
@@ -126,7 +134,7 @@ class PaidCalls:
     def bought(self, arm: str, example: str) -> list[PaidCall]:
         """All paid calls of an arm and example, in the order of their draws."""
         found = self._redis.hgetall(keys.paid_calls(self._study, arm, example))
-        spans = sorted(found, key=lambda span: int(span.partition("+")[0]))
+        spans = sorted(found, key=lambda span: [int(number) for number in span.split("+")])
         return [PaidCall.from_json(found[span]) for span in spans]
 
     def texts(self, arm: str, example: str) -> list[str]:
@@ -134,9 +142,9 @@ class PaidCalls:
         paid = self.bought(arm, example)
         return [completion.text for call in paid for completion in call.completions]
 
-    def _finish(self, call: CallId, holder: str, answer: str) -> None:
+    def _finish(self, call: CallId, holder: str, answer: str) -> str:
         claim = keys.claim(self._study, str(call))
-        self._end([claim, self._key(call)], [call.span, holder, answer])
+        return str(self._end([claim, self._key(call)], [call.span, holder, answer]))
 
     def _key(self, call: CallId) -> str:
         return keys.paid_calls(self._study, call.arm, call.example)

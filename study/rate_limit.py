@@ -5,8 +5,9 @@ from typing import Final
 from study import keys, scripts
 from study.connection import Client
 
+MINUTE_MS: Final = 60_000
 BURST_MS: Final = 1_000
-"""How much of a minute's allowance may be used at once."""
+"""How much of the allowance may be used at once."""
 PAUSE_MS_MAX: Final = 120_000
 """The longest pause a server's Retry-After can impose on the fleet."""
 
@@ -30,8 +31,8 @@ class RateLimit:
         tokens_per_minute: int | None,
     ) -> None:
         self._redis, self._model = redis, model
-        self._ms_per_request = 60_000 / requests_per_minute if requests_per_minute else 0.0
-        self._ms_per_token = 60_000 / tokens_per_minute if tokens_per_minute else 0.0
+        self._ms_per_request = _increment_ms(requests_per_minute)
+        self._ms_per_token = _increment_ms(tokens_per_minute)
         self._admit = scripts.load(redis, "admit")
 
     def admit(self, tokens: int) -> float:
@@ -45,9 +46,19 @@ class RateLimit:
         return float(wait_ms) / 1000
 
     def pause(self, seconds: float) -> None:
-        """Hold the whole fleet back from this model, as a 429's Retry-After asks."""
+        """Hold the whole fleet back from this model, as a 429's Retry-After asks.
+
+        A longer pause under way stays.
+        """
+        key = keys.rate(self._model, "pause")
         pause_ms = int(min(max(seconds, 0.0) * 1000, PAUSE_MS_MAX))
-        if pause_ms:
+        if pause_ms > self._redis.pttl(key):
             now_s, now_us = self._redis.time()
             until = now_s * 1000 + now_us // 1000 + pause_ms
-            self._redis.set(keys.rate(self._model, "pause"), until, px=pause_ms)
+            self._redis.set(key, until, px=pause_ms)
+
+
+def _increment_ms(per_minute: int | None) -> float:
+    # A GCRA admits (window + burst) / increment in a window: with the burst counted in, no minute,
+    # wherever it begins, sees more than the limit.
+    return (MINUTE_MS + BURST_MS) / per_minute if per_minute else 0.0
