@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from study import keys, prices
+from study import keys, prices, scripts
 from study.connection import Client
 from study.errors import StudyBusy, UnknownStudy
 from study.prices import Price
@@ -72,6 +72,8 @@ class Studies:
 
     def __init__(self, redis: Client) -> None:
         self._redis = redis
+        self._take_lease = scripts.load(redis, "take_lease")
+        self._end_lease = scripts.load(redis, "end_lease")
 
     def create(
         self,
@@ -222,17 +224,12 @@ class Studies:
         Raises:
             StudyBusy: if another one holds the lease.
         """
-        key = keys.lease(study_id)
-        if self._redis.set(key, holder, nx=True, px=LEASE_MS):
-            return
-        if self._redis.get(key) != holder:
+        if self._take_lease([keys.lease(study_id)], [holder, LEASE_MS]) == "held":
             raise StudyBusy(
                 f"another coordinator drives study {study_id}. Stop it with `bursar stop "
                 f"{study_id}`, or wait {LEASE_MS // 1000} s if it died"
             )
-        self._redis.pexpire(key, LEASE_MS)
 
     def end_lease(self, study_id: str, holder: str) -> None:
         """Give the study up, so that another coordinator may resume it at once."""
-        if self._redis.get(keys.lease(study_id)) == holder:
-            self._redis.delete(keys.lease(study_id))
+        self._end_lease([keys.lease(study_id)], [holder])
