@@ -11,6 +11,18 @@ BursarError
 +-- Interrupted           exit 130 the user stopped it; it can be resumed
 """
 
+from typing import Final
+
+VALUE_CHARACTERS_MAX: Final = 120
+"""As much of a wrong value as a message shows."""
+
+
+class Absent:
+    """The value of a field that has none: its type, so that null can still be a value."""
+
+
+ABSENT: Final = Absent()
+
 
 class BursarError(Exception):
     """Something the user can act on; the message says what to do next."""
@@ -19,16 +31,15 @@ class BursarError(Exception):
 
 
 class SpecError(BursarError):
-    """`{field}` is {value}: {problem}. {remedy}."""
+    """`{field} = {value}: {problem}. {Remedy}.`; without a value, `{field} {problem}. {Remedy}.`"""
 
     exit_code = 2
 
-    def __init__(self, *, field: str, value: object, problem: str, remedy: str) -> None:
-        self.field, self.value, self.problem, self.remedy = field, value, problem, remedy
-        shown = repr(value)
-        if len(shown) > 120:
-            shown = shown[:117] + "..."
-        super().__init__(f"{field} = {shown}: {problem}. {remedy}")
+    def __init__(self, *, field: str, problem: str, remedy: str, value: object = ABSENT) -> None:
+        self.field, self.problem, self.remedy = field, problem, remedy
+        self.value = None if value is ABSENT else value
+        subject = field if value is ABSENT else f"{field} = {_shown(value)}:"
+        super().__init__(f"{subject} {problem}. {_sentence(remedy)}")
 
 
 class DataError(SpecError):
@@ -70,3 +81,12 @@ class Interrupted(BursarError):
     """The user stopped the study; what was paid for is kept, and `bursar resume` goes on."""
 
     exit_code = 130
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")

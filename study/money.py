@@ -1,6 +1,6 @@
 """Money is an integer count of nanodollars, so that sums are exact and a limit is a limit."""
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
 NANODOLLARS_PER_DOLLAR = 1_000_000_000
 AMOUNT_NANODOLLARS_MAX = 2**53 - 1
@@ -13,10 +13,16 @@ def from_usd(usd: Decimal | float | int | str) -> int:
     Raises:
         ValueError: if the amount is negative, not a number, or too large to be exact.
     """
-    amount = (Decimal(str(usd)) * NANODOLLARS_PER_DOLLAR).to_integral_value(ROUND_CEILING)
-    if not 0 <= amount <= AMOUNT_NANODOLLARS_MAX:
-        raise ValueError(f"{usd} dollars is not an amount between 0 and 9 million")
-    return int(amount)
+    return _rounded(usd, ROUND_CEILING)
+
+
+def limit_from_usd(usd: Decimal | float | int | str) -> int:
+    """Turn a limit's dollars into nanodollars, rounding down, so that it is never exceeded.
+
+    Raises:
+        ValueError: as `from_usd`.
+    """
+    return _rounded(usd, ROUND_FLOOR)
 
 
 def to_usd(amount_nanodollars: int) -> float:
@@ -30,3 +36,14 @@ def show(amount_nanodollars: int) -> str:
     if usd == 0 or abs(usd) >= 1:
         return f"${usd:,.2f}"
     return f"${usd:.4g}" if abs(usd) >= 0.0001 else f"${usd:.9f}".rstrip("0")
+
+
+def _rounded(usd: Decimal | float | int | str, rounding: str) -> int:
+    # By way of its decimal text: int(2.01 * 1e9) is 2,009,999,999.
+    try:
+        amount = (Decimal(str(usd)) * NANODOLLARS_PER_DOLLAR).to_integral_value(rounding)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if amount.is_nan() or not 0 <= amount <= AMOUNT_NANODOLLARS_MAX:
+        raise ValueError(f"{usd} dollars is not an amount between 0 and 9 million")
+    return int(amount)

@@ -6,11 +6,12 @@ resumption bills the same, whatever version of the table it carries.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Any
 
 import genai_prices
 
+from study import money
 from study.errors import SpecError
 from study.spec import StudySpec
 
@@ -48,8 +49,8 @@ class Price:
     def from_usd(cls, *, input: Decimal | float, output: Decimal | float) -> "Price":  # noqa: A002 (the study file's word)
         """A price from dollars per million tokens, rounded up to whole nanodollars per million."""
         return cls(
-            input_nanodollars_per_million=_nanodollars(input),
-            output_nanodollars_per_million=_nanodollars(output),
+            input_nanodollars_per_million=money.from_usd(input),
+            output_nanodollars_per_million=money.from_usd(output),
         )
 
 
@@ -68,18 +69,25 @@ def pinned(spec: StudySpec) -> dict[str, Price]:
 
 def _known(model: str, *, provider: str) -> Price:
     try:
-        # A million tokens would fall into a long prompt's dearer tier; prompts here are shorter.
+        # One token: many would fall into a long prompt's dearer tier, and templates.check refuses
+        # prompts that long.
         one = genai_prices.Usage(input_tokens=1, output_tokens=1)
         found = genai_prices.calc_price(one, model_ref=model, provider_id=provider)
     except LookupError as exc:
-        raise SpecError(
-            field="space.model",
-            value=model,
-            problem="has no known price",
-            remedy=f'add [[price]] with model = "{model}", input and output '
-            "(dollars per million tokens)",
-        ) from exc
+        raise _unpriced(model) from exc
+    if not found.output_price:  # embeddings, speech, free previews: no price that bounds a bill
+        raise _unpriced(model)
     return Price.from_usd(input=found.input_price * MILLION, output=found.output_price * MILLION)
+
+
+def _unpriced(model: str) -> SpecError:
+    return SpecError(
+        field="space.model",
+        value=model,
+        problem="has no known price",
+        remedy=f'mend its name, or add [[price]] with model = "{model}", input and output '
+        "(dollars per million tokens; 0 for one of your own that costs nothing)",
+    )
 
 
 def to_dict(prices: Mapping[str, Price]) -> dict[str, dict[str, int]]:
@@ -95,7 +103,3 @@ def from_dict(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Price]:
 def cheapest(prices: Iterable[Price]) -> Price:
     """The price with the lowest output price."""
     return min(prices, key=lambda price: price.output_nanodollars_per_million)
-
-
-def _nanodollars(usd: Decimal | float) -> int:
-    return int((Decimal(str(usd)) * 10**9).to_integral_value(ROUND_CEILING))

@@ -1,11 +1,15 @@
 """SearchSpace: what may be tried, read from the `[space]` table into a few kinds of domain."""
 
-import math
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from study import templates
+from study import domains, templates
+from study.domains import Choice as Choice
+from study.domains import Domain as Domain
+from study.domains import Range as Range
+from study.domains import sizes as sizes
 from study.errors import SpecError
 from study.templates import Template
 
@@ -14,28 +18,29 @@ DEFAULT_TEMPERATURE_HIGH: Final = 1.0
 N_MAX: Final = 128
 """The most answers that OpenAI gives to one request."""
 MAX_TOKENS_MAX: Final = 1_000_000
-RESERVED: Final = ("stream", "stream_options", "store", "seed")
-"""Parameters that a study sets itself or that break its books."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One of a few values; with one value, a constant."""
-
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """A number from low to high, both included; `log`: uniform in its logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-
-
-Domain = Choice | Range
+RESERVED: Final = {
+    **dict.fromkeys(("stream", "stream_options", "store", "seed", "timeout"), "leave it out"),
+    **dict.fromkeys(
+        ("max_completion_tokens", "max_output_tokens"),
+        "write max_tokens; it is sent under the name that the model knows",
+    ),
+    **dict.fromkeys(("api_key", "extra_headers"), "keys are the environment's: set OPENAI_API_KEY"),
+    "base_url": "write it under [endpoint]",
+    **dict.fromkeys(
+        ("service_tier", "prediction", "web_search_options", "modalities", "audio", "suffix"),
+        "leave it out: it is billed in ways that no worst case bounds",
+    ),
+}
+"""Parameters that a study sets itself, or that would break its books, and what to do instead."""
+OWN: Final = ("model", "prompt", "messages", "temperature", "top_p", "temperature_or_top_p", "n",
+              "max_tokens", "stop", "best_of")  # fmt: skip
+"""The parameters that bursar understands; any other is handed to the API as it is."""
+OTHERS: Final = ("echo", "extra_body", "frequency_penalty", "logit_bias", "logprobs",
+                 "presence_penalty", "reasoning_effort", "response_format", "tool_choice", "tools",
+                 "top_logprobs", "user", "verbosity")  # fmt: skip
+"""Parameters often passed on: with OWN, what a misspelt name is compared with."""
+ALIKE: Final = 0.85
+"""Above it a name is taken for a misspelling: `temprature`, but not `top_k` or `min_tokens`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,37 +71,26 @@ def parse(table: Mapping[str, Any], *, api: str) -> SearchSpace:
         SpecError: naming the key, its value and the remedy.
     """
     rest = dict(table)
-    for name in RESERVED:
-        if name in rest:
-            raise SpecError(
-                field=f"space.{name}",
-                value=rest[name],
-                problem="bursar sets this itself",
-                remedy="leave it out",
-            )
+    _check_names(rest, api=api)
     space_templates = _templates(rest)
     models = _strings(rest.pop("model", list(DEFAULT_MODELS)), "space.model")
     temperature, top_p = _temperature_or_top_p(rest)
     n = _n(rest.pop("n", {"low": 1, "high": 100}))
     params: dict[str, Domain] = {}
     max_tokens = rest.pop("max_tokens", {"low": 50, "high": 1000, "log": True})
-    params["max_tokens"] = _positive_integers(max_tokens, "space.max_tokens", MAX_TOKENS_MAX)
+    params["max_tokens"] = domains.positive_integers(
+        max_tokens, "space.max_tokens", high=MAX_TOKENS_MAX
+    )
     if "stop" in rest:
         stop = _stop(rest.pop("stop"))
         if stop is not None:
             params["stop"] = stop
-    if "best_of" in rest and api != "completions":
-        raise SpecError(
-            field="space.best_of",
-            value=rest["best_of"],
-            problem="only the completions API takes best_of",
-            remedy='set endpoint.api = "completions" or leave it out',
+    if "best_of" in rest:
+        params["best_of"] = domains.positive_integers(
+            rest.pop("best_of"), "space.best_of", high=N_MAX
         )
     for name, value in rest.items():
-        domain = _domain(value, f"space.{name}")
-        if name == "best_of":
-            domain = _positive_integers(value, "space.best_of", N_MAX)
-        params[name] = domain
+        params[name] = domains.parse(value, f"space.{name}")
     return SearchSpace(
         models=models,
         templates=space_templates,
@@ -105,6 +99,35 @@ def parse(table: Mapping[str, Any], *, api: str) -> SearchSpace:
         top_p=top_p,
         params=params,
     )
+
+
+def _check_names(table: Mapping[str, Any], *, api: str) -> None:
+    inner = table.get("extra_body")
+    smuggled = set(inner) & {*RESERVED, *OWN} if isinstance(inner, dict) else set()
+    for name in sorted({*table, *smuggled}):
+        where = "space" if name in table else "space.extra_body"
+        if name in RESERVED or name in smuggled:
+            raise SpecError(
+                field=f"{where}.{name}",
+                problem="is not a study's to set",
+                remedy=RESERVED.get(name, f"write {name} under [space] itself"),
+            )
+        close = difflib.get_close_matches(name, [*OWN, *OTHERS], n=1, cutoff=ALIKE)
+        if close and close[0] != name:
+            raise SpecError(
+                field=f"space.{name}",
+                value=table[name],
+                problem="unknown parameter",
+                remedy=f"mend its name (did you mean {close[0]}?) or remove it",
+            )
+    for name, only in (("best_of", "completions"), ("messages", "chat")):
+        if name in table and api != only:
+            raise SpecError(
+                field=f"space.{name}",
+                value=table[name],
+                problem=f"only the {only} API takes {name}",
+                remedy=f'set endpoint.api = "{only}", or leave {name} out',
+            )
 
 
 def _templates(rest: dict[str, Any]) -> tuple[Template, ...]:
@@ -119,17 +142,22 @@ def _templates(rest: dict[str, Any]) -> tuple[Template, ...]:
         given = rest.pop("messages")
         if isinstance(given, list) and given and isinstance(given[0], dict) and "role" in given[0]:
             given = [given]  # one list of messages: a constant
+        if isinstance(given, dict):
+            given = [given]
         if not isinstance(given, list) or not given:
-            raise _empty("space.messages", given)
+            raise domains.empty("space.messages", given)
         for index, messages in enumerate(given):
             if not _is_column(messages):
-                templates.check_messages(messages, field=f"space.messages[{index}]")
+                field = f"space.messages[{index}]"
+                templates.check_messages(messages, field=field)
+                for message in messages:
+                    templates.names(message["content"], field=field)
         return tuple(given)
     given = rest.pop("prompt", "{prompt}")
     if isinstance(given, str | dict):
         given = [given]
     if not isinstance(given, list) or not given:
-        raise _empty("space.prompt", given)
+        raise domains.empty("space.prompt", given)
     for index, text in enumerate(given):
         if not _is_column(text):
             if not isinstance(text, str):
@@ -144,7 +172,7 @@ def _templates(rest: dict[str, Any]) -> tuple[Template, ...]:
 
 
 def _is_column(value: object) -> bool:
-    return isinstance(value, dict) and set(value) == {"column"}
+    return isinstance(value, dict) and set(value) == {"column"} and isinstance(value["column"], str)
 
 
 def _temperature_or_top_p(rest: dict[str, Any]) -> tuple[Domain | None, Domain | None]:
@@ -167,7 +195,9 @@ def _temperature_or_top_p(rest: dict[str, Any]) -> tuple[Domain | None, Domain |
         }
     if both is False:
         both = {}
-    if isinstance(both, list):  # FLAML's form: a choice of {"temperature": ...} and {"top_p": ...}
+    if isinstance(both, list) and all(
+        isinstance(item, dict) for item in both
+    ):  # FLAML's form: a choice of {"temperature": ...} and {"top_p": ...}
         both = {name: value for item in both for name, value in item.items()}
     given: Any = own or both
     if not isinstance(given, dict) or set(given) - {"temperature", "top_p"}:
@@ -175,20 +205,21 @@ def _temperature_or_top_p(rest: dict[str, Any]) -> tuple[Domain | None, Domain |
             field="space.temperature_or_top_p",
             value=both,
             problem="not true, false, or a table of temperature and top_p",
-            remedy="write temperature_or_top_p = true",
+            remedy="write temperature_or_top_p = true, or {temperature = {low = 0, high = 1}, "
+            "top_p = [0.9, 1]}",
         )
-    domains: dict[str, Domain] = {}
+    found: dict[str, Domain] = {}
     for name, high in (("temperature", 2.0), ("top_p", 1.0)):
         if name in given:
-            domain = _numbers(given[name], f"space.{name}", 0.0, high)
+            domain = domains.numbers(given[name], f"space.{name}", low=0.0, high=high)
             if isinstance(domain, Range):  # {low = 0, high = 1} is still a continuous range
                 domain = replace(domain, integer=False)
-            domains[name] = domain
-    return domains.get("temperature"), domains.get("top_p")
+            found[name] = domain
+    return found.get("temperature"), found.get("top_p")
 
 
 def _n(value: object) -> tuple[int, ...]:
-    domain = _positive_integers(value, "space.n", N_MAX)
+    domain = domains.positive_integers(value, "space.n", high=N_MAX)
     if isinstance(domain, Choice):
         return tuple(sorted(set(domain.values)))
     return tuple(range(int(domain.low), int(domain.high) + 1))
@@ -220,105 +251,13 @@ def _stop(value: object) -> Choice | None:
 def _strings(value: object, field: str) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not values:
-        raise _empty(field, value)
+        raise domains.empty(field, value)
     for item in values:
         if not isinstance(item, str) or not item:
             raise SpecError(
-                field=field, value=item, problem="not a name", remedy="write a list of strings"
+                field=field,
+                value=item,
+                problem="not a name",
+                remedy="write a name in quotes, or a list of such names",
             )
     return tuple(dict.fromkeys(values))
-
-
-def _positive_integers(value: object, field: str, high: int) -> Domain:
-    domain = _numbers(value, field, 1, high)
-    numbers = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
-    if any(number != int(number) for number in numbers):
-        raise SpecError(
-            field=field, value=value, problem="not whole numbers", remedy="write whole numbers"
-        )
-    if isinstance(domain, Choice):
-        return Choice(values=tuple(int(v) for v in domain.values))
-    return Range(low=int(domain.low), high=int(domain.high), log=domain.log, integer=True)
-
-
-def _numbers(value: object, field: str, low: float, high: float) -> Domain:
-    domain = _domain(value, field)
-    numbers = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise SpecError(
-                field=field,
-                value=value,
-                problem=f"{number!r} is not a number",
-                remedy=f"write a number from {low} to {high}, a list, or {{low = ..., high = ...}}",
-            )
-        if not low <= number <= high:
-            raise SpecError(
-                field=field,
-                value=value,
-                problem=f"{number} is outside {low} to {high}",
-                remedy=f"choose values from {low} to {high}",
-            )
-    return domain
-
-
-def _domain(value: object, field: str) -> Domain:
-    if isinstance(value, list):
-        if not value:
-            raise _empty(field, value)
-        return Choice(values=tuple(value))
-    if isinstance(value, dict) and set(value) == {"choices"} and isinstance(value["choices"], list):
-        return _domain(value["choices"], field)
-    if isinstance(value, dict) and "low" in value and "high" in value:
-        return _range(value, field)
-    if isinstance(value, dict) and {"low", "high"} & set(value):
-        raise SpecError(
-            field=field, value=value, problem="half a range", remedy="write {low = ..., high = ...}"
-        )
-    return Choice(values=(value,))
-
-
-def _range(value: dict[str, Any], field: str) -> Domain:
-    unknown = set(value) - {"low", "high", "log", "integer"}
-    low, high, log = value["low"], value["high"], value.get("log", False)
-    numbers = [x for x in (low, high) if isinstance(x, int | float) and not isinstance(x, bool)]
-    if unknown or len(numbers) != 2 or not all(map(math.isfinite, numbers)) or low > high:
-        raise SpecError(
-            field=field,
-            value=value,
-            problem=f"unknown keys: {sorted(unknown)}" if unknown else "low must be at most high",
-            remedy="write {low = 50, high = 1000, log = true}",
-        )
-    if log and low <= 0:
-        raise SpecError(
-            field=field,
-            value=value,
-            problem="a logarithmic range starts above 0",
-            remedy="raise low, or leave log out",
-        )
-    if low == high:
-        return Choice(values=(low,))
-    integer = value.get("integer", isinstance(low, int) and isinstance(high, int))
-    return Range(low=low, high=high, log=bool(log), integer=bool(integer))
-
-
-def _empty(field: str, value: object) -> SpecError:
-    return SpecError(
-        field=field,
-        value=value,
-        problem="the search space is empty here",
-        remedy="give at least one value",
-    )
-
-
-def sizes(domains: Sequence[Domain]) -> float:
-    """How many combinations there are; infinity where a range is continuous."""
-    size = 1.0
-    for domain in domains:
-        if isinstance(domain, Choice):
-            size *= len(domain.values)
-        elif domain.integer:
-            size *= domain.high - domain.low + 1
-        else:
-            return math.inf
-    return size

@@ -1,10 +1,13 @@
 """StudySpec: what a study file says, validated once, with errors that name field and remedy."""
 
+import difflib
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +17,8 @@ from study.errors import SpecError
 from study.space import SearchSpace
 
 BUILT_IN_METRICS = ("success", "expected_success", "pass_rate")
+SEED_MAX = 2**32 - 1
+"""What numpy takes as a seed."""
 
 
 class Section(BaseModel):
@@ -25,10 +30,10 @@ class Section(BaseModel):
 class DataSpec(Section):
     """`[data]`: where the examples come from; `tune_size` of them tune, the rest are held out."""
 
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, examples=["openai/openai_humaneval"])
     name: str | None = None
     split: str | None = None
-    shuffle_seed: int | None = None
+    shuffle_seed: int | None = Field(default=None, ge=0, le=SEED_MAX)
     tune_size: int = Field(default=20, ge=1)
     id_column: str | None = None
 
@@ -44,19 +49,19 @@ class MetricSpec(Section):
 class BudgetSpec(Section):
     """`[budget]`: dollars for the tuning, dollars for one request afterwards, trials."""
 
-    optimization_usd: float = Field(gt=0, le=9e6, allow_inf_nan=False)
-    inference_usd: float = Field(gt=0, le=9e6, allow_inf_nan=False)
-    trials: int = Field(default=-1, ge=-1)
+    optimization_usd: float = Field(gt=0, le=9e6, allow_inf_nan=False, examples=[4.0])
+    inference_usd: float = Field(gt=0, le=9e6, allow_inf_nan=False, examples=[0.1])
+    trials: int = Field(default=-1, ge=-1, le=1_000_000)
 
     @property
     def optimization_nanodollars(self) -> int:
         """The limit of the study's account."""
-        return int(self.optimization_usd * money.NANODOLLARS_PER_DOLLAR)
+        return money.limit_from_usd(self.optimization_usd)
 
     @property
     def inference_nanodollars(self) -> int:
         """What one request may cost on average."""
-        return int(self.inference_usd * money.NANODOLLARS_PER_DOLLAR)
+        return money.limit_from_usd(self.inference_usd)
 
 
 class EndpointSpec(Section):
@@ -80,9 +85,9 @@ class LimitsSpec(Section):
 class PriceSpec(Section):
     """`[[price]]`: dollars per million tokens, for a model that the table lacks or has wrong."""
 
-    model: str = Field(min_length=1)
-    input: float = Field(ge=0, le=1e6, allow_inf_nan=False)
-    output: float = Field(ge=0, le=1e6, allow_inf_nan=False)
+    model: str = Field(min_length=1, examples=["my-model"])
+    input: float = Field(ge=0, le=1e6, allow_inf_nan=False, examples=[0.15])
+    output: float = Field(ge=0, le=1e6, allow_inf_nan=False, examples=[0.6])
 
 
 class SandboxSpec(Section):
@@ -98,13 +103,13 @@ class SandboxSpec(Section):
 class RunSpec(Section):
     """`[run]`: the seed of the search."""
 
-    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    seed: int = Field(default=0, ge=0, le=SEED_MAX)
 
 
 class StudySpec(Section):
     """A whole study file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", examples=["humaneval"])
     data: DataSpec
     metric: MetricSpec = MetricSpec()
     budget: BudgetSpec
@@ -162,32 +167,54 @@ class StudySpec(Section):
 
 
 def _check_across_fields(spec: StudySpec) -> None:
-    endpoint, metric = spec.endpoint, spec.metric
+    _check_endpoint(spec.endpoint)
+    _check_metric(spec.metric)
+    models = [price.model for price in spec.price]
+    for model in models:
+        if models.count(model) > 1:
+            raise SpecError(
+                field="price",
+                value=model,
+                problem="this model has two prices",
+                remedy="keep one [[price]] for each model",
+            )
+
+
+def _check_endpoint(endpoint: EndpointSpec) -> None:
     if endpoint.base_url is not None:
-        parts = urlsplit(endpoint.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SpecError(
-                field="endpoint.base_url",
-                value=endpoint.base_url,
-                problem="not an http(s) URL",
-                remedy='write for example "http://gpu-7:8000/v1"',
-            )
-        if parts.username or parts.password or parts.query:
-            raise SpecError(
-                field="endpoint.base_url",
-                value=f"{parts.scheme}://...@{parts.hostname}",
-                problem="carries credentials, which would be kept in Redis",
-                remedy="put the key into OPENAI_API_KEY",
-            )
+        _check_base_url(endpoint.base_url)
     if endpoint.provider == "azure" and not (endpoint.base_url and endpoint.api_version):
-        field = "api_version" if endpoint.base_url else "base_url"
         raise SpecError(
-            field=f"endpoint.{field}",
-            value=None,
-            problem="Azure needs it",
-            remedy='set endpoint.base_url = "https://NAME.openai.azure.com" and '
-            "endpoint.api_version",
+            field="endpoint.api_version" if endpoint.base_url else "endpoint.base_url",
+            problem="is missing, and Azure needs it",
+            remedy='set base_url = "https://NAME.openai.azure.com" and api_version = "2024-10-21" '
+            "(or later) under [endpoint]",
         )
+
+
+def _check_base_url(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed bracket, a port that is no number
+        usable = False
+    # Before the value is shown: what stands there may be a key.
+    if "@" in base_url or "?" in base_url:
+        raise SpecError(
+            field="endpoint.base_url",
+            problem="seems to carry credentials, which would be kept in Redis",
+            remedy="put the key into OPENAI_API_KEY, and leave user, password and query out",
+        )
+    if not usable:
+        raise SpecError(
+            field="endpoint.base_url",
+            value=base_url,
+            problem="not an http(s) URL",
+            remedy='write for example "http://gpu-7:8000/v1"',
+        )
+
+
+def _check_metric(metric: MetricSpec) -> None:
     if metric.evaluator == "python_tests":
         if metric.name not in BUILT_IN_METRICS:
             raise SpecError(
@@ -211,29 +238,77 @@ def _is_reference(text: str) -> bool:
 
 
 _REMEDIES = {
-    "missing": "add it",
-    "extra_forbidden": "remove it or mend its name",
+    "int_type": "write a whole number, without quotes",
+    "float_type": "write a number, without quotes",
+    "string_type": "write a text, in quotes",
+    "string_too_short": "write a text that is not empty",
+    "string_pattern_mismatch": "use letters, digits, '.', '_' and '-', 63 at most, and begin with "
+    "a letter or a digit",
+    "list_type": "write a list, in square brackets",
+    "dict_type": "write a table",
+    "model_type": "write a table",
+    "literal_error": "choose one of those",
+    "finite_number": "write a number that is finite",
 }
+_SECRET = re.compile("key|secret|password|token$", re.IGNORECASE)
 
 
 def _translated(exc: ValidationError) -> SpecError:
     error = exc.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in error["loc"])
-    remedy = _REMEDIES.get(error["type"], "mend the study file")
-    problem = error["msg"][0].lower() + error["msg"][1:]
-    value: object = error["input"]
-    if error["type"] == "extra_forbidden":
-        problem = "unknown key"
-        remedy = "remove it, or mend its name: " + ", ".join(_known_keys(error["loc"]))
+    loc = error["loc"]
+    field = ".".join(str(part) for part in loc)
     if error["type"] == "missing":
-        problem, value = "missing", None
-    return SpecError(field=field, value=value, problem=problem, remedy=remedy)
+        return SpecError(field=field, problem="is missing", remedy=_how_to_add(loc))
+    if error["type"] == "extra_forbidden":
+        hidden = _SECRET.search(str(loc[-1]))
+        return SpecError(
+            field=field,
+            value="..." if hidden else error["input"],
+            problem="unknown key" + (" (keys are the environment's business)" if hidden else ""),
+            remedy=_known_keys(loc),
+        )
+    return SpecError(
+        field=field or "STUDY.toml",
+        value=error["input"],
+        problem=error["msg"][0].lower() + error["msg"][1:],
+        remedy=_REMEDIES.get(error["type"], f"choose another value for {field}"),
+    )
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+def _how_to_add(loc: tuple[int | str, ...]) -> str:
+    name = str(loc[-1])
+    own = _examples(_section(loc))
+    if name in own:
+        where = f"under {_header(loc)}" if len(loc) > 1 else "at the top of the file"
+        return f"add it {where}, for example {name} = {own[name]}"
+    needed = _examples(_section((name, "")))
+    lines = " and ".join(f"{key} = {example}" for key, example in needed.items())
+    return f"add the table [{name}] with, for example, {lines}"
+
+
+def _examples(section: type[BaseModel]) -> dict[str, str]:
+    """What a table's required keys look like: fields with an example are those without default."""
+    fields = section.model_fields.items()
+    return {key: json.dumps(field.examples[0]) for key, field in fields if field.examples}
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> str:
+    known = sorted(_section(loc).model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    where = _header(loc) if len(loc) > 1 else "a study file"
+    return f"mend its name{meant} or remove it; {where} takes " + ", ".join(known)
+
+
+def _header(loc: tuple[int | str, ...]) -> str:
+    return f"[[{loc[0]}]]" if isinstance(loc[1], int) else f"[{loc[0]}]"
+
+
+def _section(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table in which a key stands: the last one but the key itself."""
     section: Any = StudySpec
     for part in loc[:-1]:
-        if isinstance(part, str) and part in getattr(section, "model_fields", {}):
+        if part in section.model_fields:
             annotation = section.model_fields[part].annotation
-            section = getattr(annotation, "__args__", [annotation])[0]
-    return sorted(getattr(section, "model_fields", {}))
+            section = getattr(annotation, "__args__", (annotation,))[0]
+    return cast(type[BaseModel], section)

@@ -7,7 +7,7 @@ that a template can't reach into objects.
 
 import string
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from study.errors import DataError, SpecError
 
@@ -16,7 +16,9 @@ Rendered = str | list[Message]
 Template = str | list[Message] | dict[str, str]
 """Text, chat messages, or `{"column": name}`: the example holds what a user's callable returned."""
 
-ROLES = ("system", "developer", "user", "assistant")
+ROLES: Final = ("system", "developer", "user", "assistant")
+PROMPT_BYTES_MAX: Final = 250_000
+"""A prompt of so many bytes has no more tokens; past 272,000 tokens some models cost twice."""
 
 
 def names(text: str, *, field: str) -> set[str]:
@@ -55,8 +57,13 @@ def check(template: Template, example: Mapping[str, Any], *, field: str, example
 
     Raises:
         SpecError: if the template is not in the mini-language.
-        DataError: if the example lacks a column that the template reads, or it is null.
+        DataError: if the example lacks a column that the template reads, or it is null; if what a
+            column holds is no prompt, or the prompt is too long for its price to be sure.
     """
+    if isinstance(template, dict):
+        column = example.get(template["column"])
+        if not isinstance(column, str):
+            check_messages(column, field=f"{field} (example {example_id})")
     for part in _texts(template):
         for name in sorted(names(part, field=field)):
             if example.get(name) is None:
@@ -67,6 +74,14 @@ def check(template: Template, example: Mapping[str, Any], *, field: str, example
                     problem=f"reads column {name!r}, but example {example_id} {problem}",
                     remedy="its columns are: " + ", ".join(sorted(example)),
                 )
+    size = sum(len(text.encode("utf-8", "replace")) for text in _texts(render(template, example)))
+    if size > PROMPT_BYTES_MAX:
+        raise DataError(
+            field=field,
+            value=example_id,
+            problem=f"the prompt of this example has {size:,} bytes, above {PROMPT_BYTES_MAX:,}",
+            remedy="shorten the example, or leave it out",
+        )
 
 
 def render(template: Template, example: Mapping[str, Any]) -> Rendered:
@@ -94,7 +109,8 @@ def check_messages(messages: object, *, field: str) -> None:
     ok = bool(given) and all(
         isinstance(message, dict)
         and message.get("role") in ROLES
-        and isinstance(message.get("content"), str)
+        and all(isinstance(text, str) for text in message.values())
+        and "content" in message
         for message in given
     )
     if not ok:

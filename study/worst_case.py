@@ -5,28 +5,32 @@ tokenizer is at hand; where tiktoken has the model's ranks on disk, its count is
 chat format's overhead (3 tokens a message and 3 to open the answer; 7 seen for one user message).
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import tiktoken
 
 from study.prices import Price, Usage
 from study.templates import Rendered
 
-CHAT_OVERHEAD_TOKENS = 16
+CHAT_OVERHEAD_TOKENS: Final = 16
 """For the whole conversation; 7 were seen for one message, and templates differ between servers."""
-MESSAGE_OVERHEAD_TOKENS = 16
+MESSAGE_OVERHEAD_TOKENS: Final = 16
 """For each message: its role, its separators."""
+RANKS_URL: Final = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
+"""Never opened: tiktoken names a file in its cache by the SHA-1 of where it came from."""
 
 
 def prompt_tokens(rendered: Rendered, *, model: str) -> int:
     """The most tokens that a rendered prompt can have."""
     if isinstance(rendered, str):
         return _tokens(rendered, model) + CHAT_OVERHEAD_TOKENS + MESSAGE_OVERHEAD_TOKENS
-    texts = sum(_tokens(message["content"], model) for message in rendered)
+    texts = sum(_tokens(text, model) for message in rendered for text in message.values())
     return texts + CHAT_OVERHEAD_TOKENS + MESSAGE_OVERHEAD_TOKENS * len(rendered)
 
 
@@ -64,9 +68,12 @@ def _tokens(text: str, model: str) -> int:
 @lru_cache(maxsize=64)
 def _encoding(model: str) -> "tiktoken.Encoding | None":
     """The model's tokenizer, where its ranks lie on this disk; it is never fetched."""
-    if not os.environ.get("TIKTOKEN_CACHE_DIR"):
-        return None
     try:
-        return tiktoken.encoding_for_model(model)
-    except Exception:  # noqa: BLE001 (unknown model, or ranks not in the cache: bytes bound it)
+        name = tiktoken.encoding_name_for_model(model)
+    except KeyError:
         return None
+    cache = os.environ.get("TIKTOKEN_CACHE_DIR", "")
+    file = hashlib.sha1(RANKS_URL.format(name).encode(), usedforsecurity=False).hexdigest()
+    if not cache or not (Path(cache) / file).is_file():
+        return None  # tiktoken would fetch them
+    return tiktoken.get_encoding(name)
