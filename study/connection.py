@@ -25,17 +25,28 @@ RETRIES: Final = 6
 
 
 def connect(url: str) -> Client:
-    """Open a client; nothing is sent before its first command."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=5.0,
-        health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=2.0, base=0.1), RETRIES),
-        retry_on_error=[redis.BusyLoadingError],
-        max_connections=1024,
-    )
+    """Open a client; nothing is sent before its first command.
+
+    Raises:
+        InfrastructureError: if the URL is not one of Redis.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=5.0,
+            health_check_interval=30,
+            retry=Retry(ExponentialBackoff(cap=2.0, base=0.1), RETRIES),
+            retry_on_error=[redis.BusyLoadingError],
+            max_connections=1024,
+        )
+    except ValueError as exc:
+        # The URL is not shown: it can't be told apart from its password.
+        raise InfrastructureError(
+            f"{URL_VARIABLE} is not a Redis URL. Write for example redis://redis-host:6379/0; "
+            "left out, bursar starts its own"
+        ) from exc
 
 
 def check(client: Client, url: str) -> None:

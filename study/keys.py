@@ -5,6 +5,7 @@ the fleet's move together; a study's other keys share a tag of their own. Keys w
 the permanent list: they are the study, and go when the study is deleted.
 """
 
+from fnmatch import fnmatchcase
 from typing import Final
 
 PREFIX: Final = "bursar"
@@ -12,7 +13,7 @@ FLEET_ACCOUNT: Final = "fleet"
 
 
 def account(name: str) -> str:
-    """Hash, permanent: limit, spent, reserved, in_doubt, overrun (nanodollars), parent."""
+    """Hash, permanent: limit, spent, reserved, in_doubt, overrun (nanodollars)."""
     return f"{PREFIX}:{{ledger}}:account:{name}"
 
 
@@ -32,7 +33,7 @@ def studies() -> str:
 
 
 def study(study_id: str) -> str:
-    """Hash, permanent: spec (JSON), status, created_at, kind, the last report."""
+    """Hash, permanent: what a `StudyRecord` says, status, the last report."""
     return f"{PREFIX}:{{{study_id}}}:study"
 
 
@@ -84,3 +85,24 @@ def results(study_id: str) -> str:
 def rate(model: str, what: str) -> str:
     """String with a TTL: the GCRA's arrival time (`requests`, `tokens`) or a pause's end."""
     return f"{PREFIX}:rate:{{{model}}}:{what}"
+
+
+PERMANENT: Final = (
+    account("*"),
+    reservations("*"),
+    journal("*"),
+    studies(),
+    study("*"),
+    examples("*"),
+    trials("*"),
+    paid_calls("*", "*", "*"),
+    attempts("*"),
+    results_recorded("*"),
+    results("*"),
+)
+"""The keys without a TTL, as patterns; any other key that lives for ever is a leak."""
+
+
+def is_permanent(key: str) -> bool:
+    """Whether a key may be without a TTL."""
+    return any(fnmatchcase(key, pattern) for pattern in PERMANENT)

@@ -15,7 +15,8 @@ RESULT_BYTES_MAX: Final = 1_000_000
 class Record(BaseModel):
     """A message: validated where it enters, then trusted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A nan would be written as null, and make the result unreadable for good.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EvaluateExample(Record):
