@@ -56,7 +56,10 @@ def redis_base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
     command += ["--maxmemory-policy", "noeviction", "--databases", "16"]
-    with subprocess.Popen(command, stdout=(folder / "log").open("w")) as process:
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log) as process,
+    ):
         with redis.Redis(port=port) as client:
             deadline = 100
             while deadline:

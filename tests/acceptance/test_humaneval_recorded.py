@@ -1,0 +1,120 @@
+"""A study on HumanEval with what a real model really said: 16,400 completions, judged by our sandbox.
+
+pass@1, pass@10 and pass@100 must be those that the recorded verdicts give, problem by problem.
+"""
+
+import json
+import lzma
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.data import load_examples
+from coordinator.start import start_study, start_test
+from coordinator.tuning import test_config as evaluate_config
+from coordinator.tuning import worst_case_of_test
+from rehearsal import Recorded, RehearsalServer
+from study import connection, keys
+from study.config import Arm, Config
+from study.ledger import Ledger
+from study.metrics import mean_over_subsets, success
+from study.spec import StudySpec
+from study.studies import Source
+
+MODEL = "codegen-16B-mono"
+DRAWS = 100
+DISAGREEMENTS_MAX = 16
+"""Of 16,400: one in a thousand; slow programs time out by chance on a busy machine."""
+
+pytestmark = [pytest.mark.docker, pytest.mark.data, pytest.mark.slow]
+
+
+def study_spec(data: Path, base_url: str) -> StudySpec:
+    return StudySpec.parse(
+        {
+            "name": "humaneval-recorded",
+            "data": {"path": str(data), "tune_size": 164},
+            "metric": {"name": "success", "evaluator": "python_tests"},
+            "budget": {"optimization_usd": 10.0, "inference_usd": 1.0},
+            "space": {
+                "model": MODEL,
+                "prompt": "{prompt}",
+                "temperature": 0.8,
+                "max_tokens": 300,
+                "n": {"low": 1, "high": DRAWS},
+            },
+            "endpoint": {"api": "completions", "base_url": base_url},
+            "limits": {"concurrency": 4},
+            "price": [{"model": MODEL, "input": 0.5, "output": 1.0}],
+            "sandbox": {"timeout_s": 5.0},
+        }
+    )
+
+
+def pass_at(k: int, passes: int) -> float:
+    return mean_over_subsets(success, draws=DRAWS, passes=passes, n=k)
+
+
+@pytest.mark.timeout(780)
+def test_pass_rates_agree_with_the_recorded_verdicts_problem_by_problem(
+    data_dir: Path,
+    client: connection.Client,
+    redis_url: str,
+    start_workers: Callable[..., Any],
+) -> None:
+    problems = data_dir / "problems" / "HumanEval.jsonl.gz"
+    recorded = data_dir / "recorded" / "codegen16b-humaneval-t08-n100.jsonl.xz"
+    expected: dict[str, int] = defaultdict(int)
+    with lzma.open(recorded, "rt") as lines:
+        for line in lines:
+            row = json.loads(line)
+            expected[row["task_id"]] += row["ours"] == "pass"
+
+    spec = study_spec(problems, "http://127.0.0.1:1/v1")
+    examples = load_examples(spec.data)
+    rows = [
+        {"id": row["task_id"], "prompt": row["prompt"], "entry_point": row["entry_point"]}
+        for _, row in examples.tune
+    ]
+    with RehearsalServer(
+        problems=rows, models={MODEL: ("0.5", "1")}, source=Recorded(recorded)
+    ) as server:
+        spec = study_spec(problems, server.base_url)
+        start_workers(concurrency=2)
+        start_workers(concurrency=2)
+        parent = start_study(spec, examples, client=client, source=Source.REHEARSAL)
+        arm = Arm(model=MODEL, template=0, params={"max_tokens": 300, "temperature": 0.8})
+        config = Config(arm=arm, n=DRAWS)
+        limit = worst_case_of_test(parent, config, client)
+        record = start_test(parent, examples.tune, client=client, limit=limit)
+        plan = evaluate_config(
+            record, config, client=client, broker_url=connection.broker_url(redis_url)
+        )
+        books = server.books()
+
+    assert plan.unscored == {}
+    found = {
+        dict(examples.tune)[example]["task_id"]: sum(result.passes or [])
+        for example, result in plan.results.items()
+    }
+    assert found.keys() == expected.keys()
+    differing = {
+        name: (found[name], expected[name]) for name in found if found[name] != expected[name]
+    }
+    for k in (1, 10, 100):
+        ours = math.fsum(pass_at(k, c) for c in found.values()) / 164
+        theirs = math.fsum(pass_at(k, c) for c in expected.values()) / 164
+        print(f"pass@{k:<3}  ours {ours:.4f}  recorded {theirs:.4f}")
+        assert ours == pytest.approx(theirs, abs=0.001 if k < 100 else 1 / 164)
+    print(f"completions: {164 * DRAWS}; problems that differ (ours, recorded): {differing}")
+    assert sum(abs(a - b) for a, b in differing.values()) <= DISAGREEMENTS_MAX
+
+    balance = Ledger(client).balance(record.account)
+    assert balance.reserved == 0
+    assert balance.in_doubt == 0
+    assert balance.spent == books.billed_nanodollars
+    assert client.hlen(keys.sent(record.id)) == 0
