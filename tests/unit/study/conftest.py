@@ -1,0 +1,15 @@
+"""Beside the empty database: a key that would live for ever fails the test that wrote it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from study import connection, keys
+
+
+@pytest.fixture
+def client(client: connection.Client) -> Iterator[connection.Client]:
+    """The client of an empty database, which must leave no key behind that nobody will delete."""
+    yield client
+    leaked = [k for k in client.scan_iter() if client.ttl(k) < 0 and not keys.is_permanent(k)]
+    assert not leaked, f"these keys live for ever, and are not in keys.PERMANENT: {leaked}"
