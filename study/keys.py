@@ -82,6 +82,11 @@ def results(study_id: str) -> str:
     return f"{PREFIX}:{{{study_id}}}:results"
 
 
+def worker(name: str) -> str:
+    """String (JSON) with a TTL of 15 s: a live worker's heartbeat; see `study.fleet`."""
+    return f"{PREFIX}:worker:{name}"
+
+
 def rate(model: str, what: str) -> str:
     """String with a TTL: the GCRA's arrival time (`requests`, `tokens`) or a pause's end."""
     return f"{PREFIX}:rate:{{{model}}}:{what}"

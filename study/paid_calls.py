@@ -97,6 +97,11 @@ class PaidCalls:
         self._begin = scripts.load(redis, "begin_call")
         self._end = scripts.load(redis, "end_call")
 
+    def find(self, call: CallId) -> PaidCall | None:
+        """The call, if it is paid for."""
+        found = self._redis.hget(self._key(call), call.span)
+        return None if found is None else PaidCall.from_json(found)
+
     def begin(self, call: CallId, *, holder: str, claim_ms: int) -> Begun | Busy | PaidCall:
         """Claim a call, unless it is paid for or another worker is making it.
 

@@ -12,6 +12,15 @@ PAUSE_MS_MAX: Final = 120_000
 """The longest pause a server's Retry-After can impose on the fleet."""
 
 
+def increment_ms(per_minute: int | None) -> float:
+    """What one request (or token) adds to the arrival time; 0.0 where there is no limit.
+
+    A GCRA admits `(window + burst) / increment` in a window: with the burst counted in, no minute,
+    wherever it begins, sees more than the limit.
+    """
+    return (MINUTE_MS + BURST_MS) / per_minute if per_minute else 0.0
+
+
 class RateLimit:
     """The limit of one model at one endpoint.
 
@@ -31,8 +40,8 @@ class RateLimit:
         tokens_per_minute: int | None,
     ) -> None:
         self._redis, self._model = redis, model
-        self._ms_per_request = _increment_ms(requests_per_minute)
-        self._ms_per_token = _increment_ms(tokens_per_minute)
+        self._ms_per_request = increment_ms(requests_per_minute)
+        self._ms_per_token = increment_ms(tokens_per_minute)
         self._admit = scripts.load(redis, "admit")
 
     def admit(self, tokens: int) -> float:
@@ -52,13 +61,7 @@ class RateLimit:
         """
         key = keys.rate(self._model, "pause")
         pause_ms = int(min(max(seconds, 0.0) * 1000, PAUSE_MS_MAX))
-        if pause_ms > self._redis.pttl(key):
+        if pause_ms > max(0, self._redis.pttl(key)):
             now_s, now_us = self._redis.time()
             until = now_s * 1000 + now_us // 1000 + pause_ms
             self._redis.set(key, until, px=pause_ms)
-
-
-def _increment_ms(per_minute: int | None) -> float:
-    # A GCRA admits (window + burst) / increment in a window: with the burst counted in, no minute,
-    # wherever it begins, sees more than the limit.
-    return (MINUTE_MS + BURST_MS) / per_minute if per_minute else 0.0
