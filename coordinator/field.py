@@ -1,0 +1,269 @@
+"""Field: all that run in the race and those that could, and whose step is worth most per dollar."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from coordinator import race
+from coordinator.beliefs import Model
+from coordinator.pool import Pool, Tokens
+from coordinator.proposer import Proposer
+from coordinator.runner import Runner, step_cost
+from study.config import Arm
+from study.prices import Price
+from study.trials import Trial
+
+CANDIDATES: Final = 6
+"""Arms not begun that are compared at each step."""
+SHELVE_EVERY: Final = 4
+"""Steps after which the least promising candidate makes room for a new one."""
+DULL_MAX: Final = 24
+"""Proposals looked at in a row, none of them worth its money, before no more are asked for."""
+GAIN_MIN: Final = 3e-4
+"""A step expected to improve the metric by less (on its scale) isn't worth its money."""
+BUDGET_SHARE: Final = 1 / 500
+"""Added to a step's cost, as a share of the budget: what is little of it counts alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What could be done next: the next rung of a runner, begun or not.
+
+    `gain` is what it is expected to improve the answer by, `cost` what it is expected to cost
+    (nanodollars).
+    """
+
+    runner: Runner
+    gain: float
+    worth: float
+
+
+class Field:
+    """The runners and the candidates.
+
+    Args:
+        model: what is believed of arms.
+        proposer: of arms.
+        n: the values of n, ascending.
+        examples: ids of the tuning examples.
+        prices: of the models.
+        inference_limit: nanodollars per request.
+        optimization_limit: nanodollars for the study.
+        bound: the most that draws of an arm on an example can cost, in nanodollars.
+        trials_max: how many runners there may be.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Model,
+        proposer: Proposer,
+        n: Sequence[int],
+        examples: Sequence[str],
+        prices: Mapping[str, Price],
+        inference_limit: int,
+        optimization_limit: int,
+        bound: Callable[[Arm, str, int], int],
+        trials_max: int | None,
+    ) -> None:
+        self._model, self._proposer = model, proposer
+        self._n, self._examples, self._prices = n, examples, prices
+        self._inference_limit, self._bound = inference_limit, bound
+        self._overhead = BUDGET_SHARE * optimization_limit
+        self._trials_max = trials_max
+        self.runners: list[Runner] = []
+        self._candidates: list[Runner] = []
+        self._shelf: list[Runner] = []
+        self._steps = self._dull = 0
+        self.waiting = False
+        self.priced_out = False
+
+    @property
+    def full(self) -> bool:
+        """Whether as many arms were begun as were asked for."""
+        return self._trials_max is not None and len(self.runners) >= self._trials_max
+
+    def enter(self, arm: Arm) -> Runner:
+        """Begin an arm."""
+        runner = self._runner(arm, len(self.runners))
+        self.runners.append(runner)
+        self._model.add(runner.pool)
+        return runner
+
+    def believe(self, number: int) -> None:
+        """Take over what the model says of a runner now."""
+        runner = self.runners[number]
+        runner.belief = self._model.belief(number)
+        runner.n_max = self._n_max(runner.arm, self._tokens(runner))
+
+    def step(self, available: int) -> Step | None:
+        """The step worth most per dollar, of those that the money at hand can begin.
+
+        Sets `waiting` where proposals are still to come, `priced_out` where money is what lacks.
+        """
+        self.waiting = self.priced_out = False
+        while True:
+            self._gather()
+            steps = self._steps_now(available)
+            worthy = [s for s in steps if s.gain >= GAIN_MIN * self._model.scale]
+            if worthy:
+                self._dull = 0
+                return max(worthy, key=lambda step: step.worth)
+            if not any(r.pool.examples for r in self.runners) and steps:
+                return max(steps, key=lambda step: step.worth)
+            if self.waiting or not self._candidates or self._dull >= DULL_MAX:
+                return None
+            self._dull += len(self._candidates)
+            self._shelf += self._candidates
+            self._candidates = []
+
+    def take(self, step: Step) -> Runner:
+        """Plan a step's evaluations."""
+        runner = step.runner
+        if runner.trial.number < 0:
+            self._candidates.remove(runner)
+            runner = self.enter(runner.arm)
+        elif self._candidates:
+            self._steps += 1
+            if self._steps % SHELVE_EVERY == 0 and not self._proposer.exhausted:
+                worst = min(self._candidates, key=lambda c: float(c.belief.means.max()))
+                self._candidates.remove(worst)
+                self._shelf.append(worst)
+        rung = runner.next_rung()
+        assert rung is not None  # noqa: S101
+        runner.plan(rung, self._examples)
+        return runner
+
+    def leader(self) -> Runner | None:
+        """The runner whose affordable best is highest."""
+        scored = [r for r in self.runners if r.pool.examples and r.trial.reason == ""]
+        return max(scored, key=lambda r: self.best(r)[0], default=None)
+
+    def behind(self, runner: Runner, leader: Runner) -> float:
+        """How many standard errors a runner is behind the leader."""
+        mean, error = self.best(runner)
+        best, best_error = self.best(leader)
+        return (best - mean) / max(1e-9, float(np.hypot(error, best_error)))
+
+    def best(self, runner: Runner) -> tuple[float, float]:
+        """The mean and its draws' error at the best n that a request is expected to afford."""
+        tokens = self._tokens(runner)
+        affordable = [
+            i
+            for i, n in enumerate(self._n)
+            if tokens.cost(n, runner.pool.price) <= self._inference_limit
+        ] or [0]
+        if runner.arm.repeats_itself:
+            affordable = [0]
+        means = runner.belief.means[affordable]
+        at = affordable[int(means.argmax())]
+        return float(means.max()), float(runner.belief.draw_errors[at])
+
+    def _steps_now(self, available: int) -> list[Step]:
+        runners = [r for r in self.runners if r.live or r.pool.examples]
+        means = [self.best(r) for r in runners]
+        ranking = sorted((m for m, _ in means), reverse=True)
+        highest = ranking[0] if ranking else None
+        second = ranking[1] if len(ranking) > 1 else highest
+        live = [(r, m) for r, m in zip(runners, means, strict=True) if r.live and not r.todo]
+        if not self.full:
+            live += [(c, self.best(c)) for c in self._candidates]
+        steps = []
+        for runner, (mean, error) in live:
+            begun = runner.trial.number >= 0
+            rival = second if begun and mean == highest else highest
+            step = self._step(runner, mean, error, mean if rival is None else rival, available)
+            if step is not None:
+                steps.append(step)
+        return steps
+
+    def _step(
+        self, runner: Runner, mean: float, error: float, rival: float, available: int
+    ) -> Step | None:
+        rung = runner.next_rung()
+        if rung is None:
+            return None
+        missing = runner.missing(rung)
+        if self._bound(runner.arm, self._examples[missing[0][0]], 1) > available:
+            self.priced_out = True
+            return None
+        done, asked = runner.pool.draws, runner.pool.asked
+        gain = race.gain(
+            mean=mean,
+            rival=rival,
+            error=race.error_after(error=error, draws=done, draws_after=asked),
+            draws=asked,
+            draws_after=asked + sum(draws for _, draws in missing),
+        )
+        tokens = self._tokens(runner)
+        if runner.trial.number < 0:
+            too_dear = tokens.cost(self._n[0], runner.pool.price) > 2 * self._inference_limit
+            gain = 0.0 if too_dear else gain
+        cost = step_cost(missing, tokens, runner.pool)
+        return Step(runner=runner, gain=gain, worth=gain / (cost + self._overhead))
+
+    def _gather(self) -> None:
+        """Fill up the candidates; forecasts are made anew, since beliefs move."""
+        if self.full:
+            return
+        if len(self._candidates) < CANDIDATES:
+            self._proposer.tell(self._told())
+        while len(self._candidates) < CANDIDATES:
+            arm = self._proposer.propose()
+            if arm is None:
+                if self._proposer.exhausted and self._shelf and self._dull < DULL_MAX:
+                    self._candidates.append(self._shelf.pop())
+                    continue
+                self.waiting = not self._proposer.exhausted
+                break
+            self._candidates.append(self._runner(arm, -1))
+        for candidate in self._candidates:
+            candidate.belief = self._model.forecast(candidate.arm)
+
+    def _told(self) -> dict[Arm, float]:
+        """What the proposer hears of each arm; one that broke the inference budget is bad."""
+        scored = [r for r in self.runners if r.pool.examples]
+        values = {r.arm: self.best(r)[0] for r in scored}
+        if values:
+            lowest, highest = min(values.values()), max(values.values())
+            bad = lowest - 0.25 * (highest - lowest)
+            for runner in self.runners:
+                if runner.trial.reason and runner.trial.estimate is None:
+                    values[runner.arm] = bad
+        return values
+
+    def _runner(self, arm: Arm, number: int) -> Runner:
+        pool = Pool(arm, len(self._examples), self._prices[arm.model])
+        runner = Runner(
+            trial=Trial(number=number, arm=arm),
+            pool=pool,
+            belief=self._model.forecast(arm),
+            n_max=1,
+        )
+        runner.n_max = self._n_max(arm, self._tokens(runner))
+        return runner
+
+    def _n_max(self, arm: Arm, tokens: Tokens) -> int:
+        price = self._prices[arm.model]
+        fitting = [n for n in self._n if tokens.cost(n, price) <= self._inference_limit]
+        return max(fitting, default=self._n[0])
+
+    def _tokens(self, runner: Runner) -> Tokens:
+        """What requests use: of the arm itself, else of its kin, else a guess from the bound."""
+        own = runner.pool.tokens
+        if own is not None:
+            return own
+        seen = [r.pool for r in self.runners if r.pool.tokens is not None]
+        kin = [p for p in seen if p.arm.model == runner.arm.model] or seen
+        known = [t for p in kin if (t := p.tokens) is not None]
+        prompt = float(np.mean([t.prompt for t in known])) if known else 200.0
+        output = float(np.mean([t.output for t in known])) if known else 200.0
+        return Tokens(
+            prompt=prompt,
+            output=min(output, float(runner.arm.max_tokens)),
+            prompt_variance=0.0,
+            output_variance=0.0,
+            covariance=0.0,
+        )

@@ -1,0 +1,316 @@
+"""Search: decides what to evaluate next, and says what the answer is. Pure: no network, no clock."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Literal
+
+from coordinator import recommend
+from coordinator.abilities import Abilities
+from coordinator.beliefs import Model
+from coordinator.curves import Curves
+from coordinator.field import Field
+from coordinator.plan import Work
+from coordinator.proposer import Proposer, ProposerAhead, SkoptProposer
+from coordinator.runner import Runner
+from study import money
+from study.config import Arm
+from study.messages import Evaluation, Scored
+from study.metrics import CountMetric
+from study.prices import Price
+from study.space import SearchSpace
+from study.trials import Estimate, Trial, TrialState
+
+REFIT_GROWTH: Final = 1.15
+"""The model reads everything again when there are so many times the results of the last time."""
+HOPELESS_ERRORS: Final = 3.5
+"""An arm so many standard errors behind the leader is pruned."""
+
+TRIALS_SPENT: Final = "as many trials as asked for"
+BUDGET_SPENT: Final = "the budget cannot pay for another evaluation"
+SPACE_EXHAUSTED: Final = "the space is exhausted"
+SETTLED: Final = "more money would not change the answer"
+
+
+class Search:
+    """The search of one study; `coordinator.plan.Plan` says what its methods promise.
+
+    Args:
+        space: what may be tried.
+        count_metric: the metric as a function of (passes, n); None where workers send curves.
+        mode: whether the metric should be large or small.
+        examples: ids of the tuning examples, in order.
+        prices: of the models.
+        inference_limit: what a request may cost on average, in nanodollars.
+        optimization_limit: the budget, in nanodollars.
+        bound: the most that buying so many draws of an arm on an example can cost, in nanodollars.
+        trials_max: how many arms to try; None: as many as the money allows.
+        seed: of the proposals.
+        proposer: another than skopt's, made ahead in a thread.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        count_metric: CountMetric | None,
+        mode: Literal["max", "min"],
+        examples: Sequence[str],
+        prices: Mapping[str, Price],
+        inference_limit: int,
+        optimization_limit: int,
+        bound: Callable[[Arm, str, int], int],
+        trials_max: int | None,
+        seed: int,
+        proposer: Proposer | None = None,
+    ) -> None:
+        self._n, self._examples = space.n, list(examples)
+        self._index = {example: i for i, example in enumerate(self._examples)}
+        self._inference_limit, self._bound = inference_limit, bound
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._model = _model(count_metric, self._sign, space.n, len(self._examples))
+        self._proposer = proposer or ProposerAhead(SkoptProposer(space, prices=prices, seed=seed))
+        self._field = Field(
+            model=self._model,
+            proposer=self._proposer,
+            n=space.n,
+            examples=self._examples,
+            prices=prices,
+            inference_limit=inference_limit,
+            optimization_limit=optimization_limit,
+            bound=bound,
+            trials_max=trials_max,
+        )
+        self._out: dict[tuple[int, str, int], Work] = {}
+        self._stale: dict[int, None] = {}
+        self._changed: dict[int, None] = {}
+        self._results = self._results_at_refit = 0
+        self._ranked_at = -1
+        self._ranked: list[tuple[float, Estimate]] = []
+        self._finished: str | None = None
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials, in the order in which they were begun."""
+        return [runner.trial for runner in self._field.runners]
+
+    @property
+    def finished(self) -> str | None:
+        """Why there is nothing more to do, once nothing is out."""
+        return None if self._out else self._finished
+
+    @property
+    def completions_paid(self) -> int:
+        """Answers that were bought, over all trials."""
+        return sum(cell.answers for r in self._field.runners for cell in r.pool.cells)
+
+    def next(self, *, available: int) -> Work | None:
+        """The next evaluation whose worst case fits `available` nanodollars, if there is one now."""
+        self._refresh()
+        while self._finished is None:
+            runner = self._sendable(available)
+            if runner is not None:
+                return self._send(runner)
+            if any(r.todo for r in self._field.runners):
+                if self._out:
+                    return None  # what is out will free money
+                self._shrink()
+                continue
+            step = self._field.step(available)
+            if step is not None:
+                self._begin(self._field.take(step))
+            elif self._out or self._field.waiting:
+                return None
+            else:
+                self._finish()
+        return None
+
+    def record(self, result: Scored) -> None:
+        """Take a score in. One with an error says nothing, but what it used counts."""
+        self._back(result)
+        runner = self._field.runners[result.trial]
+        runner.pool.record(self._index[result.example], result)
+        self._results += 1
+        self._stale[result.trial] = None
+        self._changed[result.trial] = None
+
+    def fail(self, trial: int, reason: str) -> None:
+        """The provider refuses the trial's configuration: nothing more is sent for it."""
+        self._end(self._field.runners[trial], TrialState.FAILED, reason)
+        for key in [key for key in self._out if key[0] == trial]:
+            del self._out[key]
+
+    def unaffordable(self, result: Evaluation | Work) -> None:
+        """The ledger refused; it is sent again when the money is there."""
+        work = self._back(result)
+        runner = self._field.runners[result.trial]
+        if work is not None and runner.live:
+            runner.todo.appendleft(work)
+
+    def lost(self, result: Evaluation | Work) -> None:
+        """The infrastructure gave this evaluation up; go on without it."""
+        self._back(result)
+
+    def changed(self) -> list[Trial]:
+        """The trials that changed since the last call."""
+        self._refresh()
+        changed = [self._field.runners[number].trial for number in self._changed]
+        self._changed.clear()
+        return changed
+
+    def recommend(self) -> Estimate | None:
+        """The config with the best lower bound, near-ties to the cheaper."""
+        return recommend.best(self._ranking(), scale=self._model.scale)
+
+    def pareto_front(self) -> list[Estimate]:
+        """Quality against cost, over arms and n."""
+        return recommend.pareto_front(self._ranking())
+
+    def restore(self, trials: Sequence[Trial]) -> None:
+        """Take back the trials of an earlier coordinator; their results are recorded next."""
+        for trial in trials:
+            self._proposer.seen(trial.arm)
+            runner = self._field.enter(trial.arm)
+            if trial.state is TrialState.FAILED:
+                runner.trial = trial
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._proposer.close()
+
+    def _sendable(self, available: int) -> Runner | None:
+        for runner in self._field.runners:
+            if runner.todo:
+                work = runner.todo[0]
+                if self._bound(work.arm, work.example, work.draws) <= available:
+                    return runner
+        return None
+
+    def _send(self, runner: Runner) -> Work:
+        work = runner.todo.popleft()
+        runner.out += 1
+        self._out[_key(work)] = work
+        return work
+
+    def _back(self, result: Evaluation | Work) -> Work | None:
+        work = self._out.pop(_key(result), None)
+        if work is not None:
+            self._field.runners[work.trial].out -= 1
+        return work
+
+    def _shrink(self) -> None:
+        """Make the evaluations to be sent smaller, or give them up, for want of money."""
+        for runner in self._field.runners:
+            if runner.todo and runner.todo[0].draws > 1:
+                runner.split()
+                return
+        for runner in self._field.runners:
+            runner.todo.clear()
+
+    def _begin(self, runner: Runner) -> None:
+        runner.trial = replace(
+            runner.trial, state=TrialState.RUNNING, rung=max(0, runner.climbed() - 1)
+        )
+        self._changed[runner.trial.number] = None
+
+    def _refresh(self) -> None:
+        """Let the model read what came, and the trials say where they stand."""
+        if not self._stale:
+            return
+        if self._results >= self._results_at_refit * REFIT_GROWTH + 4:
+            self._refit()
+        else:
+            for number in self._stale:
+                self._model.update(number)
+        for number in self._stale:
+            self._field.believe(number)
+        for number in self._stale:
+            self._judge(self._field.runners[number])
+        self._stale.clear()
+
+    def _refit(self) -> None:
+        self._model.refit()
+        self._results_at_refit = self._results
+        for number in range(len(self._field.runners)):
+            self._field.believe(number)
+
+    def _judge(self, runner: Runner) -> None:
+        """Say where a trial stands: what is believed of its best n, or why it ends."""
+        self._changed[runner.trial.number] = None
+        estimate = recommend.best(self._estimates(runner), scale=self._model.scale)
+        runner.trial = replace(runner.trial, estimate=estimate)
+        if not runner.live:
+            return
+        least = self._n[0]
+        if recommend.unaffordable(runner.pool, least, self._inference_limit):
+            tokens = runner.pool.tokens
+            assert tokens is not None  # noqa: S101
+            cost = money.show(tokens.cost(least, runner.pool.price))
+            reason = (
+                f"a request for {least} answer{'s' * (least > 1)} costs {cost}, above the "
+                f"inference budget of {money.show(self._inference_limit)}"
+            )
+            self._end(runner, TrialState.PRUNED, reason)
+        elif runner.idle and runner.next_rung() is None:
+            self._end(runner, TrialState.COMPLETE, "")
+        elif estimate is not None and (leader := self._field.leader()) is not None:
+            behind = self._field.behind(runner, leader)
+            if runner.idle and behind > HOPELESS_ERRORS:
+                self._end(
+                    runner,
+                    TrialState.PRUNED,
+                    f"{estimate.value:.3g}: {behind:.1f} standard errors behind trial "
+                    f"{leader.trial.number}",
+                )
+
+    def _end(self, runner: Runner, state: TrialState, reason: str) -> None:
+        runner.trial = replace(runner.trial, state=state, reason=reason)
+        runner.todo.clear()
+        if state is TrialState.FAILED:
+            runner.out = 0
+        self._changed[runner.trial.number] = None
+
+    def _finish(self) -> None:
+        """Nothing is out and no step is left: say why, and let no trial seem to run."""
+        field = self._field
+        if field.priced_out:
+            self._finished = BUDGET_SPENT
+        elif field.full:
+            self._finished = TRIALS_SPENT
+        elif self._proposer.exhausted and not any(r.next_rung() for r in field.runners if r.live):
+            self._finished = SPACE_EXHAUSTED
+        else:
+            self._finished = SETTLED
+        for runner in field.runners:
+            if runner.live and runner.pool.examples == len(self._examples):
+                self._end(runner, TrialState.COMPLETE, "")
+            elif runner.live:
+                self._end(runner, TrialState.PRUNED, f"not worth more: {self._finished}")
+
+    def _estimates(self, runner: Runner) -> list[tuple[float, Estimate]]:
+        return recommend.estimates(
+            runner.pool, runner.belief, self._n, limit=self._inference_limit, sign=self._sign
+        )
+
+    def _ranking(self) -> list[tuple[float, Estimate]]:
+        """The configs of all arms, from the results alone, whatever order they came in."""
+        if self._ranked_at != self._results:
+            self._refit()
+            self._ranked = [
+                ranked
+                for runner in self._field.runners
+                if runner.trial.state is not TrialState.FAILED
+                for ranked in self._estimates(runner)
+            ]
+            self._ranked_at = self._results
+        return self._ranked
+
+
+def _key(work: Evaluation | Work) -> tuple[int, str, int]:
+    return work.trial, work.example, work.first_draw
+
+
+def _model(metric: CountMetric | None, sign: float, n: tuple[int, ...], examples: int) -> Model:
+    if metric is None:
+        return Curves(sign=sign, n=n, examples=examples)
+    count_metric = metric
+    return Abilities(lambda passes, k: sign * count_metric(passes, k), n=n, examples=examples)
