@@ -65,15 +65,21 @@ def test_no_minute_sees_more_than_the_limit(
         assert len(within) * tokens <= tokens_limit + tokens  # one may be larger than the burst
 
 
-def test_whoever_waits_as_long_as_told_is_admitted(admit: Admit) -> None:
-    now_ms, admitted = 0, []
-    while now_ms < 10 * MINUTE_MS:
-        wait_ms = admit(now_ms, 1, 30, 0)
+@pytest.mark.parametrize("limit", [1, 2, 30, 60, 120, 600])
+def test_the_greediest_fleet_gets_nearly_all_that_a_minute_allows_and_no_more(
+    admit: Admit, limit: int
+) -> None:
+    """Whoever waits as long as told is admitted, and asks again at once."""
+    now_ms, admitted = 1_000_000, []
+    while now_ms < 1_000_000 + 2 * MINUTE_MS:
+        wait_ms = admit(now_ms, 1, limit, 0)
         if wait_ms == 0:
             admitted.append(now_ms)
         now_ms += wait_ms
-        assert len(admitted) < 1_000
-    assert len(admitted) == pytest.approx(300, abs=6)  # nearly all of what ten minutes allow
+        assert len(admitted) <= 2 * limit
+    for start in admitted:
+        assert sum(start <= at < start + MINUTE_MS for at in admitted) <= limit
+    assert len(admitted) >= 2 * limit * 0.97
 
 
 def test_a_call_larger_than_a_minutes_tokens_is_admitted_alone(admit: Admit) -> None:
