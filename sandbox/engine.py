@@ -1,5 +1,7 @@
 """The way to the container engine: the one place where its errors become ours."""
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +12,7 @@ from sandbox.errors import SandboxError
 
 API_TIMEOUT_S = 60
 """For one call to the engine; a hung daemon is a fault after that."""
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 CONNECTIONS = 64
 """Kept open to the engine: more than a worker has threads."""
 
@@ -42,4 +45,13 @@ def connect() -> docker.DockerClient:
         SandboxError: no engine answers there.
     """
     with engine_errors("no container engine can be reached"):
+        _knock()
         return docker.from_env(timeout=API_TIMEOUT_S, max_pool_size=CONNECTIONS)
+
+
+def _knock() -> None:
+    """Tries the engine's socket itself: docker-py leaves one open where nobody answers."""
+    address = os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address.removeprefix("unix://"))

@@ -327,6 +327,7 @@ class Runner:
             report = self.hear(child, clock, (b"ready", b"failed", b"left"))
             if report is not None and report[0] == b"ready":
                 report = None
+                child.channel.settimeout(max(clock.left_s(), 0.001))
                 child.channel.send(nonce)
                 self.deliver(child, clock, job["check"])
                 report = self.hear(child, clock, (b"passed", b"failed", b"left"), nonce)
@@ -353,13 +354,14 @@ class Runner:
     ) -> list[bytes] | None:
         """Waits for a wanted word; None when the child has ended or its time has run out."""
         poll, open_channel = select.poll(), True
+        child.channel.setblocking(False)
         for descriptor in (self.wake, self.jobs, child.channel.fileno()):
             poll.register(descriptor, select.POLLIN)
         while True:
             ended = child.status is not None or clock.left_s() <= 0
             while open_channel:
                 try:
-                    packet = child.channel.recv(REPORT_BYTES, socket.MSG_DONTWAIT)
+                    packet = child.channel.recv(REPORT_BYTES)
                 except BlockingIOError:
                     break
                 except OSError:
