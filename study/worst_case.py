@@ -67,13 +67,17 @@ def _tokens(text: str, model: str) -> int:
 
 @lru_cache(maxsize=64)
 def _encoding(model: str) -> "tiktoken.Encoding | None":
-    """The model's tokenizer, where its ranks lie on this disk; it is never fetched."""
+    """The model's tokenizer, where its ranks lie on this disk; they are not fetched."""
     try:
         name = tiktoken.encoding_name_for_model(model)
-    except KeyError:
+        file = ranks_file(name)
+        return tiktoken.get_encoding(name) if file and file.is_file() else None
+    except (KeyError, OSError, ValueError):  # unknown model, spoilt ranks: bytes bound it
         return None
-    cache = os.environ.get("TIKTOKEN_CACHE_DIR", "")
-    file = hashlib.sha1(RANKS_URL.format(name).encode(), usedforsecurity=False).hexdigest()
-    if not cache or not (Path(cache) / file).is_file():
-        return None  # tiktoken would fetch them
-    return tiktoken.get_encoding(name)
+
+
+def ranks_file(encoding: str) -> Path | None:
+    """Where tiktoken keeps an encoding's ranks, or would; None where it has no place of its own."""
+    cache = os.environ.get("TIKTOKEN_CACHE_DIR")
+    name = hashlib.sha1(RANKS_URL.format(encoding).encode(), usedforsecurity=False).hexdigest()
+    return Path(cache, name) if cache else None
