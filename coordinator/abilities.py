@@ -90,6 +90,7 @@ class Abilities:
 
     def add(self, pool: Pool) -> None:
         """Take an arm in."""
+        prior = self._prior(pool.arm)
         self._kinship.add(pool.arm)
         self._arms.append(
             _Arm(
@@ -97,7 +98,7 @@ class Abilities:
                 rows=np.zeros(0, dtype=np.intp),
                 likelihood=np.zeros((0, len(LOGITS))),
                 told=np.zeros((self._examples, len(EASE))),
-                weights=self._prior(pool.arm),
+                weights=prior,
             )
         )
 

@@ -49,10 +49,10 @@ class Curves:
 
     def add(self, pool: Pool) -> None:
         """Take an arm in."""
+        self._means.append(self._prior(pool.arm, but=None))
         self._kinship.add(pool.arm)
         self._pools.append(pool)
         self._values.append(np.full(self._ease.shape, np.nan))
-        self._means.append(self._prior(pool.arm, but=None))
 
     def update(self, number: int) -> None:
         """Read an arm's pool again, then estimate its mean."""
