@@ -1,0 +1,189 @@
+"""Pictures: a study's outcome, its trials and its lists as tables for people."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bursar.cli import figures
+
+Json = Mapping[str, Any]
+REHEARSAL = "REHEARSAL: synthetic answers, no model was asked, no money was spent"
+
+
+def outcome(
+    report: Json, *, inference_limit_usd: float | None, file: Path | None
+) -> RenderableType:
+    """What a study came to: its configuration, how good it is, what it costs, what was spent."""
+    parts: list[RenderableType] = []
+    if report["rehearsal"]:
+        parts.append(Text(REHEARSAL, style="bold magenta"))
+    if report["best"] is None:
+        parts.append(Text("No configuration could be recommended.", style="bold yellow"))
+    else:
+        parts += [Text("Best configuration", style="bold"), parameters(report["config"])]
+    parts.append(Text(""))
+    parts.append(Padding(_facts(report, inference_limit_usd, file), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def parameters(config: Json) -> RenderableType:
+    """A configuration, a parameter a line."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="cyan")
+    grid.add_column(overflow="fold")
+    for name, found in config.items():
+        grid.add_row(name, found if name == "model" else _written(found))
+    return Padding(grid, (0, 0, 0, 2))
+
+
+def _written(found: Any) -> Text:
+    return Text(f"{found:.4g}" if isinstance(found, float) else repr(found))
+
+
+def _facts(report: Json, inference_limit_usd: float | None, file: Path | None) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    best, budget = report["best"], report["budget"]
+    if best is not None:
+        on = f"on {best['examples']} examples"
+        grid.add_row(best["metric"], f"[bold]{figures.score(best)}[/]  [dim]{on}[/]")
+        limit = ""
+        if inference_limit_usd is not None:
+            limit = f"  [dim]limit {figures.usd(inference_limit_usd)}[/]"
+        grid.add_row(
+            "cost per request", f"[bold]{figures.usd(best['inference_cost_usd'])}[/]{limit}"
+        )
+    pretended = "  [magenta]pretended: a rehearsal[/]" if report["rehearsal"] else ""
+    spent = f"{figures.usd(budget['spent_usd'])} of {figures.usd(budget['limit_usd'])}"
+    grid.add_row("money spent", spent + pretended)
+    if budget["in_doubt_usd"]:
+        grid.add_row("of it in doubt", figures.usd(budget["in_doubt_usd"]))
+    if budget.get("overrun_usd"):
+        over = figures.usd(budget["overrun_usd"])
+        grid.add_row("[red]ALARM[/]", f"[red]{over} were billed above what was reserved[/]")
+    counts = f"{report['trials']} trials, {report['completions_paid']:,} completions paid"
+    grid.add_row("search", f"{counts}, {figures.duration(report['wall_seconds'])}")
+    if report.get("reason"):
+        grid.add_row("ended", report["reason"])
+    if file is not None:
+        grid.add_row("report", str(file))
+    return grid
+
+
+def next_steps(steps: Iterable[tuple[str, str]]) -> RenderableType:
+    """Commands to go on with, each with what it does."""
+    grid = Table.grid(padding=(0, 3))
+    for command, what in steps:
+        grid.add_row(Text(command, style="bold green"), Text(what, style="dim"))
+    return Group(Text(""), Text("Go on with", style="bold"), Padding(grid, (0, 0, 0, 2)))
+
+
+def studies(rows: Iterable[Json]) -> RenderableType:
+    """Studies, a line each."""
+    table = _table("study", "status", "best", "cost/request", "spent", "limit", "trials", "created")
+    for row in rows:
+        best, budget = row["best"], row["budget"]
+        table.add_row(
+            row["study"],
+            _status(row),
+            figures.score(best) if best else "",
+            figures.usd(best["inference_cost_usd"]) if best else "",
+            figures.usd(budget["spent_usd"]),
+            figures.usd(budget["limit_usd"]),
+            str(row["trials"]),
+            _time(row["created_at_s"]),
+        )
+    return table
+
+
+def study(row: Json) -> RenderableType:
+    """One study, a fact a line."""
+    best, budget = row["best"], row["budget"]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    grid.add_row("study", f"[bold]{row['study']}[/]")
+    grid.add_row("status", _status(row))
+    if best:
+        cost = figures.usd(best["inference_cost_usd"])
+        grid.add_row(best["metric"], f"{figures.score(best)}  [dim]{cost} a request[/]")
+    grid.add_row(
+        "money spent", f"{figures.usd(budget['spent_usd'])} of {figures.usd(budget['limit_usd'])}"
+    )
+    grid.add_row("reserved", figures.usd(budget["reserved_usd"]))
+    grid.add_row("in doubt", figures.usd(budget["in_doubt_usd"]))
+    grid.add_row("trials", str(row["trials"]))
+    grid.add_row("created", _time(row["created_at_s"]))
+    return grid
+
+
+def trials(rows: Iterable[Json]) -> RenderableType:
+    """Trials, a line each."""
+    table = _table("trial", "state", "score", "cost/request", "examples", "draws", "configuration")
+    colours = {"COMPLETE": "green", "PRUNED": "dim", "FAILED": "red", "RUNNING": "cyan"}
+    for row in rows:
+        best = row["best"]
+        words = figures.config(row["config"])
+        reason = f"\n[dim]{row['reason']}[/]" if row["reason"] else ""
+        table.add_row(
+            str(row["trial"]),
+            f"[{colours.get(row['state'], 'default')}]{row['state']}[/]",
+            figures.score(best) if best else "",
+            figures.usd(best["inference_cost_usd"]) if best else "",
+            str(best["examples"]) if best else "",
+            str(best["draws"]) if best else "",
+            Text.assemble(words, Text.from_markup(reason)),
+        )
+    return table
+
+
+def front(report: Json) -> RenderableType:
+    """What each step up in quality costs."""
+    table = _table("cost/request", "score", "examples", "configuration")
+    for row in report.get("pareto_front", ()):
+        table.add_row(
+            figures.usd(row["inference_cost_usd"]),
+            figures.score(row),
+            str(row["examples"]),
+            figures.config(row["config"]),
+        )
+    return Group(Text(""), Text("Quality against cost", style="bold"), table)
+
+
+def answers(texts: Iterable[str]) -> RenderableType:
+    """Answers of a model, each under its number."""
+    parts: list[RenderableType] = []
+    for number, text in enumerate(texts, start=1):
+        parts += [Text(f"answer {number}", style="dim"), Text(text)]
+    return Group(*parts)
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for name in names:
+        last = name in ("configuration", "study", "status", "state", "created", "detail", "check")
+        table.add_column(name, justify="left" if last else "right", overflow="fold")
+    return table
+
+
+def _status(row: Json) -> str:
+    colours = {"complete": "green", "running": "cyan", "stopping": "yellow", "failed": "red"}
+    status = row["status"]
+    words = status
+    if status == "running" and not row["driven"]:
+        words, status = "left by its coordinator", "failed"
+    kind = " [magenta](rehearsal)[/]" if row["rehearsal"] else ""
+    return f"[{colours.get(status, 'yellow')}]{words}[/]{kind}"
+
+
+def _time(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,99 @@
+"""`bursar stop` and `bursar budget`: what changes a study from outside while it may be running."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bursar.cli import figures, screen
+from bursar.cli.app import Json, StudyId, app, budget, studies_here
+from bursar.cli.reported import reported
+from bursar.cluster import Cluster
+from coordinator.report import budget_row
+from study import keys, money
+from study.errors import SpecError
+from study.ledger import Ledger
+from study.studies import Studies
+
+OptionalStudyId = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="The study; the whole fleet where left out.")
+]
+
+
+@app.command()
+@reported
+def stop(study: StudyId, as_json: Json = False) -> None:
+    """Ask a study to end in order, wherever it runs; it can be resumed."""
+    from coordinator.tuning import stop_study  # beside the search, which takes seconds to load
+
+    with studies_here(study) as cluster:
+        was_driven = stop_study(cluster.client, study)
+    words = (
+        f"{study} is asked to stop: what runs may finish. Go on later with: bursar resume {study}"
+        if was_driven
+        else f"{study} is not running: nothing to stop."
+    )
+    screen.show({"study": study, "stopping": was_driven}, words, as_json=as_json)
+
+
+@budget.command(name="show")
+@reported
+def show_budget(study: OptionalStudyId = None, as_json: Json = False) -> None:
+    """What may be spent, and what is."""
+    with studies_here(study) as cluster:
+        account = _account(cluster, study)
+        row = {"account": account, **budget_row(cluster.client, account)}
+    screen.show(row, _picture(row), as_json=as_json)
+
+
+@budget.command(name="raise")
+@reported
+def raise_budget(
+    study_or_usd: Annotated[str, typer.Argument(metavar="[ID]", help="The study, or the fleet.")],
+    usd: Annotated[float | None, typer.Argument(help="The new limit, in dollars.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Set a new limit; a study that runs goes on with it at once."""
+    study = None if usd is None else study_or_usd
+    limit = _limit(study_or_usd if usd is None else usd)
+    with studies_here(study) as cluster:
+        account = _account(cluster, study)
+        ledger = Ledger(cluster.client)
+        ledger.open(account, limit=None)
+        now = ledger.balance(account)
+        if now.limit is not None and limit < now.limit:
+            raise SpecError(
+                field="USD",
+                value=money.to_usd(limit),
+                problem=f"below the limit that stands, {money.show(now.limit)}",
+                remedy="name a higher one; `bursar stop ID` ends a study",
+            )
+        ledger.set_limit(account, limit)
+        row = {"account": account, **budget_row(cluster.client, account)}
+    screen.show(row, _picture(row), as_json=as_json)
+
+
+def _account(cluster: Cluster, study: str | None) -> str:
+    return keys.FLEET_ACCOUNT if study is None else Studies(cluster.client).load(study).account
+
+
+def _limit(usd: str | float) -> int:
+    try:
+        return money.limit_from_usd(usd)
+    except ValueError as exc:
+        raise SpecError(
+            field="USD",
+            value=usd,
+            problem="is no amount of dollars",
+            remedy="write for example: bursar budget raise ID 2.50",
+        ) from exc
+
+
+def _picture(row: dict[str, Any]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    grid.add_row("account", str(row["account"]))
+    for name in ("limit", "spent", "reserved", "in_doubt"):
+        grid.add_row(name.replace("_", " "), figures.usd(row[f"{name}_usd"]))
+    return grid

@@ -1,0 +1,234 @@
+"""`bursar test` and `bursar complete`: a study's best configuration, tried out and used."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from bursar.answering import answering
+from bursar.cli import figures, pictures, screen
+from bursar.cli.app import Json, StudyId, app, studies_here
+from bursar.cli.looking import last_report
+from bursar.cli.reported import reported
+from bursar.cli.running import watching
+from bursar.cluster import Cluster
+from bursar.completion import Completer, Request, extract_text
+from bursar.configs import config_of
+from bursar.home import Home
+from bursar.log_file import log_to_file
+from coordinator.data import Row, load_examples
+from coordinator.report import budget_row, public_config
+from study import money, templates
+from study.config import Config
+from study.errors import DataError, SpecError
+from study.studies import Source, Studies, StudyRecord
+
+HELD_OUT: Final = "test"
+TUNED_ON: Final = "tune"
+
+
+@app.command(name="test")
+@reported
+def score_best(
+    study: StudyId,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="'test': the held-out rows; 'tune': the others; else another split of the data."
+        ),
+    ] = HELD_OUT,
+    limit_usd: Annotated[
+        float | None, typer.Option(help="The most that this may cost; its worst case if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score the best configuration on examples that did not tune it."""
+    home = Home()
+    with studies_here(study) as cluster:
+        record = Studies(cluster.client).load(study)
+        config = _best(cluster, record)
+        rows = _rows(record, split)
+        limit = None if limit_usd is None else _limit(limit_usd)
+        from bursar import sitting  # what stands beside the search takes seconds to load
+
+        log_to_file(home)
+        with watching(cluster, what="testing") as watcher:
+            own, plan = sitting.test(
+                record, config, rows, limit=limit, cluster=cluster, watcher=watcher
+            )
+        estimate = plan.recommend()
+        result = {
+            "study": study,
+            "test": own.id,
+            "split": split,
+            "rehearsal": record.source is Source.REHEARSAL,
+            "config": public_config(record.spec, config),
+            "metric": record.spec.metric.name,
+            "value": estimate.value if estimate else None,
+            "std_error": estimate.std_error if estimate else None,
+            "inference_cost_usd": money.to_usd(estimate.inference_cost_nanodollars)
+            if estimate
+            else None,
+            "examples": len(plan.results),
+            "unscored": plan.unscored,
+            "budget": budget_row(cluster.client, own.account),
+        }
+    home.save_report(own.id, result)
+    screen.show(result, *_picture(result), as_json=as_json)
+
+
+@app.command()
+@reported
+def complete(
+    study: StudyId,
+    example: Annotated[
+        int | None, typer.Option(min=0, metavar="K", help="The K-th tuning example.")
+    ] = None,
+    context: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A JSON object with the template's columns.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for an answer with the best configuration."""
+    with studies_here(study) as cluster:
+        record = Studies(cluster.client).load(study)
+        config = _best(cluster, record)
+        row = _context(cluster, record, example, context)
+        template = record.spec.search_space.templates[config.arm.template]
+        templates.check(template, row, field="prompt", example_id=str(context or example))
+        request = Request(
+            rendered=templates.render(template, row),
+            model=config.arm.model,
+            params=config.arm.params,
+            n=config.n,
+        )
+        with (
+            answering(
+                record.spec, [("context", row)], prices=record.prices, source=record.source
+            ) as base_url,
+            Completer(
+                record.spec.endpoint, base_url=base_url or record.base_url, source=record.source
+            ) as completer,
+        ):
+            response = completer.complete(
+                request,
+                price=record.prices[config.arm.model],
+                config=public_config(record.spec, config),
+            )
+    texts = extract_text(response)
+    result = {
+        "study": study,
+        "rehearsal": record.source is Source.REHEARSAL,
+        "answers": texts,
+        "usage": vars(response.usage),
+        "cost_usd": response.cost,
+        "config": response.config,
+    }
+    cost = f"[dim]cost {figures.usd(response.cost)}[/]"
+    screen.show(result, *_rehearsal_note(result), pictures.answers(texts), cost, as_json=as_json)
+
+
+def _best(cluster: Cluster, record: StudyRecord) -> Config:
+    """The configuration that a study recommends.
+
+    Raises:
+        SpecError: it recommends none (yet).
+    """
+    found = last_report(Studies(cluster.client), record.id)
+    if found["config"] is None:
+        raise SpecError(
+            field="study",
+            value=record.id,
+            problem="recommends no configuration: none was evaluated to the end",
+            remedy=f"see `bursar trials {record.id}` for the reasons; raise the budget",
+        )
+    return config_of(record.spec, found["config"])
+
+
+def _rows(record: StudyRecord, split: str) -> Sequence[tuple[str, Row]]:
+    data = record.spec.data
+    if split in (HELD_OUT, TUNED_ON):
+        examples = load_examples(data)
+        rows = examples.held_out if split == HELD_OUT else examples.tune
+    else:
+        whole = load_examples(data.model_copy(update={"split": split}))
+        rows = (*whole.held_out, *whole.tune)
+    if not rows:
+        raise DataError(
+            field="data.tune_size",
+            value=data.tune_size,
+            problem="leaves no rows to test on",
+            remedy="name another split with --split, or tune on fewer rows",
+        )
+    return rows
+
+
+def _limit(usd: float) -> int:
+    try:
+        return money.limit_from_usd(usd)
+    except ValueError as exc:
+        raise SpecError(
+            field="--limit-usd", value=usd, problem="is no amount", remedy="write dollars"
+        ) from exc
+
+
+def _context(
+    cluster: Cluster, record: StudyRecord, example: int | None, file: Path | None
+) -> dict[str, Any]:
+    if (example is None) == (file is None):
+        raise SpecError(
+            field="--example",
+            value=example,
+            problem="one of --example K and --context FILE is needed",
+            remedy="write for example: --example 0",
+        )
+    if file is None:
+        rows = Studies(cluster.client).examples(record.id)
+        name = f"{TUNED_ON}-{example}"
+        if name not in rows:
+            raise SpecError(
+                field="--example",
+                value=example,
+                problem=f"the study has {len(rows)} examples",
+                remedy=f"choose one from 0 to {len(rows) - 1}",
+            )
+        return rows[name]
+    try:
+        row = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise DataError(
+            field="--context",
+            value=str(file),
+            problem=f"can't be read as JSON ({exc})",
+            remedy='write a file such as {"prompt": "..."}',
+        ) from exc
+    if not isinstance(row, dict):
+        raise DataError(
+            field="--context",
+            value=str(file),
+            problem="holds no JSON object",
+            remedy='write a file such as {"prompt": "..."}',
+        )
+    return row
+
+
+def _rehearsal_note(result: dict[str, Any]) -> list[Text]:
+    return [Text(pictures.REHEARSAL, style="bold magenta")] if result["rehearsal"] else []
+
+
+def _picture(result: dict[str, Any]) -> list[Any]:
+    lines: list[Any] = list(_rehearsal_note(result))
+    if result["value"] is None:
+        return [*lines, "[bold yellow]No example could be scored.[/]"]
+    spent = figures.usd(result["budget"]["spent_usd"])
+    lines += [
+        f"[bold]{result['metric']} {figures.score(result)}[/] "
+        f"on {result['examples']} examples that did not tune it",
+        f"cost per request {figures.usd(result['inference_cost_usd'])}, spent {spent}",
+    ]
+    if result["unscored"]:
+        lines.append(f"[yellow]{len(result['unscored'])} could not be scored[/]")
+    return lines
