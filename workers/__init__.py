@@ -1,0 +1,1 @@
+"""EVALUATE: call the API, run the code, score."""

@@ -1,0 +1,40 @@
+"""A worker as a process of its own: `python -m workers --concurrency 16`."""
+
+import argparse
+import os
+import socket
+from collections.abc import Sequence
+
+from workers.app import SLOTS, app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Evaluate until SIGTERM; what is under way then is finished first."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workers",
+        description="Evaluate examples for the studies in the Redis that BURSAR_REDIS_URL names.",
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=SLOTS, metavar="N", help="evaluations at once"
+    )
+    parser.add_argument("--hostname", help="the worker's name in Flower (by default, this host's)")
+    options = parser.parse_args(arguments)
+    name = options.hostname or f"worker-{os.getpid()}"
+    if "@" not in name:
+        name = f"{name}@{socket.gethostname()}"
+    app.worker_main(
+        [
+            "worker",
+            f"--concurrency={options.concurrency}",
+            "--pool=threads",
+            f"--hostname={name}",
+            "--loglevel=INFO",
+            # They make every worker talk to every other one, and nothing here needs it.
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

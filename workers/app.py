@@ -1,0 +1,137 @@
+"""The Celery app of the workers, and the one place where their collaborators are made.
+
+Nothing connects as this is imported: `celery -A workers.app worker` and `python -m workers` do.
+"""
+
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from functools import lru_cache
+from typing import Any, Final
+
+import structlog
+from celery import Celery, signals
+from pydantic import ValidationError
+
+from sandbox import Sandbox, open_sandbox
+from study import broker, connection
+from study.ledger import Ledger
+from study.messages import EVALUATE_EXAMPLE, EvaluateExample
+from study.spec import EndpointSpec
+from study.studies import Source, Studies, StudyRecord
+from workers import llm, logs
+from workers.evaluate import UnknownWork, evaluate_example
+from workers.llm import Endpoint
+from workers.site import Site
+from workers.upkeep import Upkeep
+
+DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
+SEAL_VARIABLE: Final = "BURSAR_SEAL_KEY"
+SLOTS: Final = 16
+"""Threads of a worker, unless it is told otherwise: an evaluation mostly waits."""
+
+log = structlog.get_logger()
+
+
+def redis_url() -> str:
+    """Where Redis is: BURSAR_REDIS_URL, else this machine's."""
+    return os.environ.get(connection.URL_VARIABLE, "").strip() or DEFAULT_URL
+
+
+app: Final[Celery] = broker.app(connection.broker_url(redis_url()))
+app.conf.update(worker_pool="threads", worker_concurrency=SLOTS)
+
+
+@app.task(name=EVALUATE_EXAMPLE)  # type: ignore[untyped-decorator]
+def evaluate(message: dict[str, Any]) -> str:
+    """The task: a message in, what came of it in a few words out (for Flower)."""
+    try:
+        checked = EvaluateExample.model_validate(message)
+    except ValidationError as exc:
+        wrong = sorted({str(error["loc"]) for error in exc.errors(include_input=False)})
+        log.warning("message_refused", wrong=wrong[:10])
+        return "refused: not a message of ours"
+    with structlog.contextvars.bound_contextvars(
+        study=checked.study, trial=checked.trial, evaluation=checked.evaluation
+    ):
+        try:
+            words = evaluate_example(checked, site())
+        except UnknownWork as exc:
+            log.warning("message_refused", unknown=str(exc)[:200])
+            return "refused: unknown study, trial, arm or example"
+        log.info("evaluated", outcome=words)
+    return words
+
+
+@lru_cache(maxsize=1)
+def site() -> Site:
+    """Everything that this process's evaluations work with; made once, by the worker's start."""
+    redis = connection.connect(redis_url())
+    return Site(
+        redis=redis,
+        studies=Studies(redis),
+        ledger=Ledger(redis),
+        endpoint=_endpoint_of,
+        sandbox=_Sandboxes().of,
+        seal_key=os.environ.get(SEAL_VARIABLE, "").encode(),
+        holder=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}",
+        clock=time.monotonic,
+        sleep=time.sleep,
+        jitter=random.Random(),  # noqa: S311 (spreads retries, and must differ between workers)
+    )
+
+
+def _endpoint_of(record: StudyRecord) -> Endpoint:
+    spec = record.spec.endpoint
+    base_url = llm.base_url_of(spec, override=record.base_url, environ=os.environ)
+    return _endpoint(spec, base_url, record.source)
+
+
+@lru_cache(maxsize=32)
+def _endpoint(spec: EndpointSpec, base_url: str | None, source: Source) -> Endpoint:
+    key = llm.key_of(spec, base_url=base_url, source=source, environ=os.environ)
+    return Endpoint.open(spec, base_url=base_url, key=key)
+
+
+class _Sandboxes:
+    """The sandboxes of this process: one for each image and runtime, opened when first needed."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[Any, ...], Sandbox] = {}
+        self._lock = threading.Lock()
+
+    def of(self, record: StudyRecord) -> Sandbox:
+        """The sandbox of a study.
+
+        Raises:
+            SandboxError: if there can be none on this host.
+        """
+        spec, rehearsal = record.spec.sandbox, record.source is Source.REHEARSAL
+        key = (spec.runtime, spec.image, tuple(spec.packages), rehearsal)
+        with self._lock:  # building an image takes a while, and once is enough
+            if key not in self._open:
+                self._open[key] = open_sandbox(
+                    runtime=spec.runtime,
+                    image=spec.image,
+                    packages=spec.packages,
+                    allow_processes_for="synthetic" if rehearsal else None,
+                )
+            return self._open[key]
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _configure_logs(**_: object) -> None:
+    logs.configure()
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _begin(sender: Any, **_: object) -> None:
+    name = str(sender.hostname)
+    slots = int(sender.controller.concurrency) if hasattr(sender, "controller") else SLOTS
+    upkeep = Upkeep(site().redis, name=name, slots=slots)
+    upkeep.start()
+    signals.worker_shutting_down.connect(lambda **_: upkeep.stop(), weak=False)
+    log.info("worker_ready", worker=name, slots=slots, redis=connection.shown(redis_url()))

@@ -1,0 +1,307 @@
+"""Buyer: buys draws, each call paid for once; the order of its steps is what survives a crash.
+
+paid already? | rate limit -> begin -> heal -> reserve -> call -> store -> settle
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from study import worst_case
+from study.errors import InfrastructureError
+from study.ledger import Verdict
+from study.paid_calls import Busy, CallId, PaidCall, PaidCalls
+from study.prices import Price
+from study.rate_limit import RateLimit
+from study.templates import Rendered
+from workers.failures import (
+    CallFailed,
+    Forbidden,
+    InDoubt,
+    NotBilled,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
+from workers.llm import Answer, Endpoint
+from workers.site import Site
+
+ATTEMPTS_MAX: Final = 4
+"""Of one call, before the coordinator is asked to send it again later."""
+IN_DOUBT_ATTEMPTS_MAX: Final = 2
+"""Of one call that end in doubt: each is paid in full."""
+RATE_WAIT_S_MAX: Final = 20.0
+"""How long a thread waits for the fleet's rate limit; then it serves another evaluation."""
+RATE_JITTER_S: Final = 0.5
+"""Half of the limit's burst: spreads the waiting threads, and leaves no allowance unused."""
+BACK_OFF_S: Final = 0.5
+"""Doubled at each attempt, jittered from half to all of it."""
+BACK_OFF_S_MAX: Final = 10.0
+BUYING_S_MAX: Final = 900.0
+"""No further call of an evaluation begins after that: what is bought is kept, the rest comes later."""
+CLAIM_MARGIN_S: Final = 10.0
+"""A claim outlives its call by this, for what is done in Redis before and after."""
+
+log = structlog.get_logger()
+
+
+class BusyElsewhere(Exception):
+    """Another worker is making this call."""
+
+
+class BudgetExceeded(Exception):
+    """The ledger refused the reservation; `worst_case_nanodollars` is what it was asked for."""
+
+    def __init__(self, worst_case_nanodollars: int) -> None:
+        super().__init__(worst_case_nanodollars)
+        self.worst_case_nanodollars = worst_case_nanodollars
+
+
+class NotNow(Exception):
+    """Infrastructure failed, within its bounded retries; `reason` says how."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is bought: the draws of `call`, as answers to `rendered`.
+
+    Args:
+        study: the study's id.
+        account: who pays.
+        call: which draws.
+        rendered: the prompt.
+        model: asked for under this name, and priced as such, whatever snapshot answers.
+        params: the arm's.
+        price: the model's.
+    """
+
+    study: str
+    account: str
+    call: CallId
+    rendered: Rendered = field(repr=False)
+    model: str
+    params: Mapping[str, Any]
+    price: Price
+
+    def worst_case_nanodollars(self, n: int) -> int:
+        """The most that a call for n answers can be billed."""
+        return worst_case.cost(
+            self.rendered, model=self.model, params=self.params, n=n, price=self.price
+        )
+
+
+class Buyer:
+    """Buys one order.
+
+    Args:
+        order: what to buy.
+        site: the worker's collaborators.
+        endpoint: who answers.
+        paid_calls: of the order's study.
+        rate_limit: of the order's model.
+        before_call: begins what takes time and can go on during the call; must not raise.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        *,
+        site: Site,
+        endpoint: Endpoint,
+        paid_calls: PaidCalls,
+        rate_limit: RateLimit,
+        before_call: Callable[[], None],
+    ) -> None:
+        self._before_call = before_call
+        self._order, self._site, self._endpoint = order, site, endpoint
+        self._paid_calls, self._rate_limit = paid_calls, rate_limit
+        self._ledger, self._holder = site.ledger, site.holder()
+        self._ends_s = site.clock() + BUYING_S_MAX
+        self._log = log.bind(study=order.study, call=str(order.call), model=order.model)
+
+    def buy(self) -> list[PaidCall]:
+        """Buy all draws: one call, or several where a server gives fewer answers than asked for.
+
+        Returns:
+            The paid calls that hold the draws, in order.
+
+        Raises:
+            Refused, Forbidden: as the endpoint.
+            BudgetExceeded: the ledger can't bear the worst case now.
+            BusyElsewhere: another worker is at it.
+            NotNow: tried as often as makes sense.
+        """
+        bought: list[PaidCall] = []
+        rest: CallId | None = self._order.call
+        while rest is not None:
+            paid = self._buy_call(rest)
+            bought.append(paid)
+            rest = _rest(rest, len(paid.completions))
+        return bought
+
+    def _buy_call(self, call: CallId) -> PaidCall:
+        in_doubt = 0
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            paid = self._paid_calls.find(call)
+            if paid is not None:
+                return self._settled(paid)
+            if self._site.clock() > self._ends_s:
+                raise NotNow("this took too long for one evaluation: the rest is bought later")
+            self._await_rate_limit(call)
+            try:
+                return self._attempt(call)
+            except (Refused, Forbidden):
+                raise
+            except CallFailed as exc:
+                failure = exc
+            in_doubt += isinstance(failure, InDoubt)
+            self._log.warning(
+                "call_failed", kind=type(failure).__name__, attempt=attempt, reason=failure.reason
+            )
+            if in_doubt == IN_DOUBT_ATTEMPTS_MAX:
+                break
+            self._back_off(failure, attempt)
+        raise _not_now(failure)
+
+    def _attempt(self, call: CallId) -> PaidCall:
+        """One attempt on the wire, with a reservation of its own."""
+        claim_s = self._endpoint.call_s_max + CLAIM_MARGIN_S
+        begun = self._paid_calls.begin(call, holder=self._holder, claim_ms=int(claim_s * 1000))
+        if isinstance(begun, PaidCall):
+            return self._settled(begun)
+        if isinstance(begun, Busy):
+            raise BusyElsewhere
+        claimed_until_s = self._site.clock() + claim_s
+        self._heal(call, begun.number)
+        reservation = f"{self._order.study}:{call.attempt(begun.number)}"
+        self._reserve(call, reservation)
+        try:
+            if self._site.clock() + self._endpoint.call_s_max > claimed_until_s:
+                raise Unavailable("this worker was held up for too long before its call")
+            self._before_call()
+            answer = self._endpoint.call(
+                self._order.rendered,
+                model=self._order.model,
+                params=self._order.params,
+                n=call.draws,
+            )
+        except NotBilled:
+            self._ledger.release(self._order.account, reservation)
+            self._paid_calls.abandon(call, holder=self._holder)
+            raise
+        except BaseException:  # in doubt, and whatever else: nobody knows that it was not billed
+            self._ledger.settle_in_doubt(self._order.account, reservation)
+            self._paid_calls.abandon(call, holder=self._holder)
+            raise
+        return self._kept(call, self._priced(call, reservation, answer))
+
+    def _reserve(self, call: CallId, reservation: str) -> None:
+        worst = self._order.worst_case_nanodollars(call.draws)
+        verdict = self._ledger.reserve(self._order.account, reservation, worst)
+        if verdict in (Verdict.CREATED, Verdict.EXISTS):
+            return
+        self._paid_calls.abandon(call, holder=self._holder)
+        if verdict in (Verdict.EXCEEDS_BUDGET, Verdict.EXCEEDS_PARENT_BUDGET):
+            raise BudgetExceeded(worst)
+        raise InfrastructureError(f"the ledger answers {verdict} to reservation {reservation}")
+
+    def _heal(self, call: CallId, number: int) -> None:
+        """Settle, in doubt, what predecessors left behind; each of them had healed those before it."""
+        for predecessor in range(number - 1, 0, -1):
+            reservation = f"{self._order.study}:{call.attempt(predecessor)}"
+            verdict = self._ledger.settle_in_doubt(self._order.account, reservation)
+            if verdict in (Verdict.SETTLED, Verdict.OVERRUN):
+                self._log.warning("predecessor_settled_in_doubt", reservation=reservation)
+            if verdict is not Verdict.NOT_FOUND:
+                return
+
+    def _priced(self, call: CallId, reservation: str, answer: Answer) -> PaidCall:
+        usage = answer.usage
+        if usage is None:
+            self._log.warning("usage_missing", reservation=reservation, billed="the worst case")
+            usage = worst_case.usage(
+                self._order.rendered,
+                model=self._order.model,
+                params=self._order.params,
+                n=call.draws,
+            )
+        return PaidCall(
+            reservation=reservation,
+            completions=answer.completions[: call.draws],
+            usage=usage,
+            cost_nanodollars=self._order.price.cost(usage),
+            model=answer.model,
+            fingerprint=answer.fingerprint,
+            latency_s=answer.latency_s,
+        )
+
+    def _kept(self, call: CallId, paid: PaidCall) -> PaidCall:
+        """Store, then settle: a crash in between loses nothing."""
+        stored = self._paid_calls.store(call, paid, holder=self._holder)
+        self._settled(paid)
+        if stored:
+            return paid
+        return self._paid_calls.find(call) or paid  # another one was faster: its answer stands
+
+    def _settled(self, paid: PaidCall) -> PaidCall:
+        """Settle a paid call; again, where a predecessor may not have come to it."""
+        verdict = self._ledger.settle(self._order.account, paid.reservation, paid.cost_nanodollars)
+        if verdict is Verdict.OVERRUN:
+            self._log.error(
+                "bill_above_reservation",
+                reservation=paid.reservation,
+                cost_nanodollars=paid.cost_nanodollars,
+            )
+        return paid
+
+    def _await_rate_limit(self, call: CallId) -> None:
+        usage = worst_case.usage(
+            self._order.rendered,
+            model=self._order.model,
+            params=self._order.params,
+            n=call.draws,
+        )
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        until_s = self._site.clock() + RATE_WAIT_S_MAX
+        while wait_s := self._rate_limit.admit(tokens):
+            self._wait(wait_s + self._site.jitter.uniform(0, RATE_JITTER_S), until_s=until_s)
+
+    def _wait(self, wait_s: float, *, until_s: float) -> None:
+        now_s = self._site.clock()
+        if now_s + wait_s > min(until_s, self._ends_s):
+            raise NotNow(f"rate limited: the next call may be made in {wait_s:.1f} s")
+        self._site.sleep(wait_s)
+
+    def _back_off(self, failure: CallFailed, attempt: int) -> None:
+        wait_s = min(BACK_OFF_S * 2**attempt, BACK_OFF_S_MAX) * self._site.jitter.uniform(0.5, 1)
+        asked_s = getattr(failure, "retry_after_s", None)
+        if isinstance(failure, RateLimited):
+            self._rate_limit.pause(wait_s if asked_s is None else asked_s)
+            return  # the next look at the rate limit waits
+        wait_s = max(wait_s, asked_s or 0.0)
+        if attempt == ATTEMPTS_MAX or wait_s > RATE_WAIT_S_MAX:
+            raise _not_now(failure)
+        self._site.sleep(wait_s)
+
+
+def _not_now(failure: CallFailed) -> NotNow:
+    words = {RateLimited: "rate limited", Unavailable: "unavailable", InDoubt: "in doubt"}
+    return NotNow(f"{words[type(failure)]}: {failure.reason}")
+
+
+def _rest(call: CallId, got: int) -> CallId | None:
+    """The draws that a call did not bring."""
+    if got >= call.draws:
+        return None
+    return CallId(
+        arm=call.arm,
+        example=call.example,
+        first_draw=call.first_draw + got,
+        draws=call.draws - got,
+    )

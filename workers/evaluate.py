@@ -1,0 +1,292 @@
+"""evaluate_example: one evaluation from its message to its recorded result; it reads as the data flows.
+
+result recorded? return | completions paid already? reuse | rate limit -> reserve -> call -> store ->
+settle | score | record. Each check is a recovery point: a message that comes again resumes at the first
+step not done, and doing all of it twice is free.
+"""
+
+import zlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from sandbox import Limits, ProcessSandbox, SandboxError
+from study import money, templates
+from study.config import Arm
+from study.errors import UnknownStudy
+from study.messages import (
+    ConfigFailed,
+    EvaluateExample,
+    Fatal,
+    Paid,
+    Result,
+    Scored,
+    Unaffordable,
+    Unevaluated,
+)
+from study.paid_calls import PaidCall, PaidCalls
+from study.rate_limit import RateLimit
+from study.results import Results
+from study.studies import StudyRecord, StudyStatus
+from workers import evaluators
+from workers.box import Box
+from workers.buying import BUYING_S_MAX, BudgetExceeded, BusyElsewhere, Buyer, NotNow, Order
+from workers.evaluators import UnusableEvaluator
+from workers.failures import REASON_CHARACTERS_MAX, Forbidden, Refused, redacted
+from workers.llm import Endpoint
+from workers.site import Site
+
+PROGRAM_MARGIN_S: Final = 1.0
+"""What a program may cost beside its own time limit."""
+
+log = structlog.get_logger()
+
+
+class UnknownWork(Exception):
+    """The message names a study, a trial, an arm or an example that is not in this Redis."""
+
+
+class NoSandboxHere(Exception):
+    """Nothing can be scored on this worker."""
+
+
+def evaluate_example(message: EvaluateExample, site: Site) -> str:
+    """Evaluate one arm on one example, and record the result: once, however often it is asked for.
+
+    Args:
+        message: which draws of which arm and example.
+        site: the worker's collaborators.
+
+    Returns:
+        What came of it, in a few words for people.
+
+    Raises:
+        UnknownWork: the message is forged or out of date; nothing was done.
+        Exception: whatever nobody foresaw; it is recorded as Unevaluated before.
+    """
+    work = _Work.of(message, site)
+    if work.results.recorded(message.evaluation):
+        return "already recorded"
+    try:
+        result = _evaluated(work)
+    except BusyElsewhere:
+        return "busy elsewhere"
+    except Exception as exc:
+        work.record_unforeseen(exc)
+        raise
+    work.results.record(result)
+    return in_words(result)
+
+
+def in_words(result: Result) -> str:
+    """A result in a few words, for people."""
+    match result:
+        case Scored(passes=list() as passes):
+            cost = money.show(result.paid.cost_nanodollars)
+            return f"{sum(passes)}/{len(passes)} pass, {cost}"
+        case Scored():
+            cost = money.show(result.paid.cost_nanodollars)
+            how = (
+                "eval_func raised" if result.error else "unscored" if result.unscored else "scored"
+            )
+            return f"{result.draws} answers {how}, {cost}"
+        case ConfigFailed() | Unevaluated() | Fatal():
+            return f"{result.kind.replace('_', ' ')}: {result.reason[:80]}"
+        case Unaffordable():
+            return "unaffordable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """A message with what it refers to."""
+
+    message: EvaluateExample
+    site: Site
+    record: StudyRecord
+    arm: Arm
+    example: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: EvaluateExample, site: Site) -> "_Work":
+        """Read what a message refers to."""
+        try:
+            record = site.studies.load(message.study)
+            arm = site.studies.trial(message.study, message.trial).arm
+            example = site.studies.example(message.study, message.example)
+        except UnknownStudy as exc:
+            raise UnknownWork(exc.study) from exc
+        if arm.key != message.arm:
+            raise UnknownWork(f"{message.study} (arm {message.arm} of trial {message.trial})")
+        return cls(message=message, site=site, record=record, arm=arm, example=example)
+
+    @cached_property
+    def results(self) -> Results:
+        return Results(self.site.redis, self.message.study)
+
+    @cached_property
+    def paid_calls(self) -> PaidCalls:
+        return PaidCalls(self.site.redis, self.message.study)
+
+    @cached_property
+    def whose(self) -> dict[str, Any]:
+        """What every result says."""
+        return self.message.model_dump(exclude={"study"})
+
+    @property
+    def runs_programs(self) -> bool:
+        evaluator = self.record.spec.metric.evaluator
+        return not self.record.scored_by_coordinator and evaluators.runs_programs(evaluator)
+
+    def buyer(self, endpoint: Endpoint, box: Box | None) -> Buyer:
+        """Who buys the draws."""
+        spec, arm = self.record.spec, self.arm
+        template = spec.search_space.templates[arm.template]
+        order = Order(
+            study=self.record.id,
+            account=self.record.account,
+            call=self.message.call,
+            rendered=templates.render(template, self.example),
+            model=arm.model,
+            params=arm.params,
+            price=self.record.prices[arm.model],
+        )
+        rate_limit = RateLimit(
+            self.site.redis,
+            arm.model,
+            requests_per_minute=spec.limits.requests_per_minute,
+            tokens_per_minute=spec.limits.tokens_per_minute,
+        )
+        return Buyer(
+            order,
+            site=self.site,
+            endpoint=endpoint,
+            paid_calls=self.paid_calls,
+            rate_limit=rate_limit,
+            before_call=box.prepare if box else _nothing,
+        )
+
+    def box(self, endpoint: Endpoint) -> Box:
+        """Where the answers run as programs."""
+        try:
+            sandbox = self.site.sandbox(self.record)
+        except SandboxError as exc:
+            raise NoSandboxHere(str(exc)) from exc
+        spec = self.record.spec.sandbox
+        scoring_s = self.message.draws * (spec.timeout_s + PROGRAM_MARGIN_S)
+        return Box(
+            sandbox,
+            study=self.record.id,
+            limits=Limits(timeout_s=spec.timeout_s, memory_mb=spec.memory_mb),
+            deadline_s=BUYING_S_MAX + endpoint.call_s_max + scoring_s,
+            sleep=self.site.sleep,
+        )
+
+    def record_unforeseen(self, exc: Exception) -> None:
+        """Say that there is no result, where that can be said at all."""
+        reason = redacted(f"{type(exc).__name__}: {exc}")[:REASON_CHARACTERS_MAX]
+        log.error(
+            "evaluation_broke",
+            study=self.record.id,
+            trial=self.message.trial,
+            evaluation=self.message.evaluation,
+            reason=reason,
+        )
+        try:
+            self.results.record(Unevaluated(**self.whose, reason=reason))
+        except (
+            RedisError
+        ) as error:  # often the cause itself; the coordinator's lease sends it again
+            log.error("result_not_recorded", study=self.record.id, reason=type(error).__name__)
+
+
+def _evaluated(work: _Work) -> Result:
+    """Buy and score; every failure that has a name becomes the result of that name."""
+    if work.site.studies.status(work.record.id) is not StudyStatus.RUNNING:
+        return Unevaluated(**work.whose, reason="the study is not running")
+    try:
+        return _bought_and_scored(work)
+    except Refused as exc:
+        return ConfigFailed(**work.whose, reason=exc.reason)
+    except Forbidden as exc:
+        return Fatal(**work.whose, reason=exc.reason)
+    except (UnusableEvaluator, NoSandboxHere) as exc:
+        return Fatal(**work.whose, reason=str(exc)[:REASON_CHARACTERS_MAX])
+    except BudgetExceeded as exc:
+        return Unaffordable(**work.whose, worst_case_nanodollars=exc.worst_case_nanodollars)
+    except NotNow as exc:
+        return Unevaluated(**work.whose, reason=exc.reason)
+    except SandboxError as exc:
+        return Unevaluated(**work.whose, reason=str(exc)[:REASON_CHARACTERS_MAX])
+
+
+def _bought_and_scored(work: _Work) -> Scored:
+    endpoint = work.site.endpoint(work.record)
+    with ExitStack() as stack:
+        if work.record.scored_by_coordinator:
+            return _unscored(work, work.buyer(endpoint, None).buy())
+        if work.runs_programs:
+            box = stack.enter_context(work.box(endpoint))
+            return _scored_by_programs(work, work.buyer(endpoint, box).buy(), box)
+        # Before the first cent: an evaluator that is not here would make it worthless.
+        eval_func = evaluators.load(work.record.spec.metric.evaluator)
+        return _scored_by_user(work, work.buyer(endpoint, None).buy(), eval_func)
+
+
+def _unscored(work: _Work, calls: Sequence[PaidCall]) -> Scored:
+    return Scored(**work.whose, unscored=True, paid=_paid(calls))
+
+
+def _scored_by_programs(work: _Work, calls: Sequence[PaidCall], box: Box) -> Scored:
+    if isinstance(work.site.sandbox(work.record), ProcessSandbox):
+        for call in calls:
+            if not evaluators.is_sealed(call, work.site.seal_key):
+                raise NoSandboxHere(
+                    "no container engine can be reached, and these answers are not a rehearsal's "
+                    "own programs: only in containers may they run. Start an engine, or let "
+                    "DOCKER_HOST name one"
+                )
+    passes = evaluators.passes(
+        calls,
+        work.example,
+        api=work.record.spec.endpoint.api,
+        run=box.run,
+        seal_key=work.site.seal_key,
+    )
+    return Scored(**work.whose, passes=passes, paid=_paid(calls))
+
+
+def _scored_by_user(
+    work: _Work, calls: Sequence[PaidCall], eval_func: evaluators.EvalFunc
+) -> Scored:
+    texts = work.paid_calls.texts(work.message.arm, work.message.example)
+    curve, error = {}, ""
+    try:
+        curve = evaluators.curve(
+            eval_func,
+            work.record.spec.metric.name,
+            texts,
+            work.example,
+            seed=zlib.crc32(work.message.evaluation.encode()),
+        )
+    except Exception as exc:  # noqa: BLE001 (the user's code may raise anything: it is kept for them)
+        error = evaluators.told(exc)
+    return Scored(**work.whose, curve=curve, error=error, paid=_paid(calls))
+
+
+def _paid(calls: Sequence[PaidCall]) -> Paid:
+    return Paid(
+        calls=len(calls),
+        prompt_tokens=sum(call.usage.prompt_tokens for call in calls),
+        completion_tokens=sum(call.usage.completion_tokens for call in calls),
+        cost_nanodollars=sum(call.cost_nanodollars for call in calls),
+        latency_s=sum(call.latency_s for call in calls),
+    )
+
+
+def _nothing() -> None:
+    """What is begun before a call where nothing needs to be."""

@@ -1,0 +1,40 @@
+"""Site: what an evaluation works with, passed in whole, so that a test can bring its own."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sandbox import Sandbox
+from study.connection import Client
+from study.ledger import Ledger
+from study.studies import Studies, StudyRecord
+from workers.llm import Endpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The collaborators of all evaluations in one worker process.
+
+    Args:
+        redis: where the study lives.
+        studies: of that Redis.
+        ledger: of that Redis.
+        endpoint: the API of a study, opened once; raises Unauthorised where there is no key.
+        sandbox: the sandbox of a study, opened once; raises SandboxError where there can be none.
+        seal_key: shows which answers are a rehearsal's own.
+        holder: a new name for each evaluation, unique among all workers and threads.
+        clock: seconds that only go forward.
+        sleep: waits for some seconds.
+        jitter: spreads the retries of many workers.
+    """
+
+    redis: Client
+    studies: Studies
+    ledger: Ledger
+    endpoint: Callable[[StudyRecord], Endpoint]
+    sandbox: Callable[[StudyRecord], Sandbox]
+    seal_key: bytes = field(default=b"", repr=False)
+    holder: Callable[[], str]
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    jitter: random.Random

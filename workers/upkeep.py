@@ -1,0 +1,90 @@
+"""Upkeep: what a worker does beside its evaluations: saying that it is there, and reaping containers."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from sandbox import SandboxError, reap
+from sandbox.engine import connect
+from study import fleet
+from study.connection import Client
+from study.fleet import Worker
+
+REAP_S: Final = 60.0
+"""A dead worker's containers are gone within a minute."""
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Two daemon threads, from `start` to `stop`.
+
+    Args:
+        redis: where heartbeats are.
+        name: the worker's, as Celery knows it.
+        slots: how many evaluations it makes at once.
+    """
+
+    def __init__(self, redis: Client, *, name: str, slots: int) -> None:
+        self._redis, self._name, self._slots = redis, name, slots
+        self._stopped = threading.Event()
+        self._engine = False
+
+    def start(self) -> None:
+        """Reap what dead workers left, say that this one is there, and go on doing both."""
+        self._reap()
+        self._beat()
+        self._repeat("reaper", REAP_S, self._reap)
+        self._repeat("heartbeat", fleet.HEARTBEAT_S, self._beat)
+
+    def stop(self) -> None:
+        """Say that this worker has gone."""
+        self._stopped.set()
+        try:
+            fleet.leave(self._redis, self._name)
+        except RedisError as exc:  # the heartbeat ends by itself
+            log.info("leave_not_said", reason=type(exc).__name__)
+
+    def _repeat(self, name: str, every_s: float, act: Callable[[], None]) -> None:
+        def run() -> None:
+            while not self._stopped.wait(every_s):
+                act()
+
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    def _reap(self) -> None:
+        try:
+            client = connect()
+        except SandboxError as exc:
+            if self._engine:
+                log.warning("engine_lost", cause=exc.cause)
+            self._engine = False
+            return
+        self._engine = True
+        try:
+            removed = reap(client)
+        except SandboxError as exc:
+            log.warning("reaper_failed", cause=exc.cause)
+        else:
+            if removed:
+                log.info("containers_reaped", count=len(removed))
+        finally:
+            client.close()
+
+    def _beat(self) -> None:
+        worker = Worker(
+            name=self._name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            slots=self._slots,
+            engine=self._engine,
+        )
+        try:
+            fleet.beat(self._redis, worker)
+        except RedisError as exc:
+            log.warning("heartbeat_failed", reason=type(exc).__name__)
