@@ -104,6 +104,7 @@ PERMANENT: Final = (
     attempts("*"),
     results_recorded("*"),
     results("*"),
+    sent("*"),
 )
 """The keys without a TTL, as patterns; any other key that lives for ever is a leak."""
 
