@@ -21,7 +21,7 @@ class CountingBox:
     def run(self, programs: Sequence[Program]) -> list[RunResult]:
         if BREAKS in programs:
             raise SandboxError("it broke", "Prepare another.")
-        passed = RunResult(outcome=Outcome.PASSED, exception=None, detail="", duration_s=0.0)
+        passed = RunResult(outcome=Outcome.passed, exception=None, detail="", duration_s=0.0)
         return [passed for _ in programs]
 
     def close(self) -> None:
