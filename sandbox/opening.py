@@ -9,6 +9,7 @@ from sandbox.engine import connect
 from sandbox.errors import SandboxError
 from sandbox.image import build_image
 from sandbox.processes import ProcessSandbox
+from sandbox.reuse import ReusedBoxes
 
 
 def open_sandbox(
@@ -16,6 +17,7 @@ def open_sandbox(
     runtime: str | None = None,
     image: str | None = None,
     packages: Sequence[str] = (),
+    evaluations_per_container: int = 1,
     allow_processes_for: Literal["synthetic"] | None = None,
 ) -> Sandbox:
     """Opens the sandbox of this host, and builds its image if it has none.
@@ -24,11 +26,13 @@ def open_sandbox(
         runtime: the engine's runtime, such as "runsc"; its default if left out.
         image: an image with `python3` in it; if left out, one is built from this interpreter.
         packages: what goes into that image beyond the standard library.
+        evaluations_per_container: 1, a container for each; more trade some of that wall for speed
+            (see `sandbox.reuse`).
         allow_processes_for: "synthetic" where, without an engine, a rehearsal's own completions
             may run as plain processes; all others are refused there.
 
     Returns:
-        A `DockerSandbox`; a `ProcessSandbox` where there is no engine and that is allowed.
+        A `DockerSandbox` (or one that reuses its boxes); a `ProcessSandbox` where there is no engine and that is allowed.
 
     Raises:
         SandboxError: no engine can be reached, or it has no image and cannot be given one.
@@ -49,4 +53,7 @@ def open_sandbox(
     except SandboxError:
         client.close()
         raise
-    return DockerSandbox(client=client, image=image, runtime=runtime)
+    sandbox = DockerSandbox(client=client, image=image, runtime=runtime)
+    if evaluations_per_container == 1:
+        return sandbox
+    return ReusedBoxes(sandbox, uses_max=evaluations_per_container)

@@ -98,6 +98,7 @@ class SandboxSpec(Section):
     packages: list[str] = []
     runtime: str | None = None
     image: str | None = None
+    evaluations_per_container: int = Field(default=1, ge=1, le=1000)
 
 
 class RunSpec(Section):

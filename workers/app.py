@@ -110,13 +110,15 @@ class _Sandboxes:
             SandboxError: if there can be none on this host.
         """
         spec, rehearsal = record.spec.sandbox, record.source is Source.REHEARSAL
-        key = (spec.runtime, spec.image, tuple(spec.packages), rehearsal)
+        per_container = spec.evaluations_per_container
+        key = (spec.runtime, spec.image, tuple(spec.packages), per_container, rehearsal)
         with self._lock:  # building an image takes a while, and once is enough
             if key not in self._open:
                 self._open[key] = open_sandbox(
                     runtime=spec.runtime,
                     image=spec.image,
                     packages=spec.packages,
+                    evaluations_per_container=per_container,
                     allow_processes_for="synthetic" if rehearsal else None,
                 )
             return self._open[key]
