@@ -142,7 +142,7 @@ def main() -> None:
         additions = {"PYTHONPATH": str(Path(__file__).parent), "OPENAI_API_KEY": "rehearsal"}
         with (
             endpoint(folder, arguments.latency) as url,
-            reach(Home(folder)) as cluster,
+            reach(Home(folder=folder)) as cluster,
             cluster.workers(
                 concurrency=arguments.slots, additions=additions, on_failure=lambda: None
             ),

@@ -32,7 +32,8 @@ def open_sandbox(
             may run as plain processes; all others are refused there.
 
     Returns:
-        A `DockerSandbox` (or one that reuses its boxes); a `ProcessSandbox` where there is no engine and that is allowed.
+        A `DockerSandbox` (or one that reuses its boxes); a `ProcessSandbox` where there is no engine
+        and that is allowed.
 
     Raises:
         SandboxError: no engine can be reached, or it has no image and cannot be given one.
