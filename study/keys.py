@@ -18,7 +18,7 @@ def account(name: str) -> str:
 
 
 def reservations(name: str) -> str:
-    """Hash, permanent: reservation id -> `reserved|settled|released:amount`."""
+    """Hash, permanent: reservation id -> `reserved:`, `settled:` or `released:` with the amount."""
     return f"{PREFIX}:{{ledger}}:reservations:{name}"
 
 

@@ -1,6 +1,7 @@
 """Keys: those of one script share a slot, and those that live for ever are on the list."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,11 @@ def test_the_keys_of_a_script_share_a_slot() -> None:
 @pytest.mark.parametrize("key", ["bursar:{s}:lease", "bursar:rate:{m}:pause", "other", ""])
 def test_what_is_not_on_the_list_must_end(key: str) -> None:
     assert not keys.is_permanent(key)
+
+
+def test_the_readme_lists_every_key(repository: Path) -> None:
+    readme = (repository / "study" / "README.md").read_text(encoding="utf-8")
+    for name in every_key("x"):
+        function = getattr(keys, name)
+        key = function(*[word.upper() for word in inspect.signature(function).parameters])
+        assert f"`{key}`" in readme, f"study/README.md lacks {key}"
