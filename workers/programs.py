@@ -9,9 +9,9 @@ import ast
 import builtins
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, Final, Literal
 
 Api = Literal["chat", "completions"]
@@ -20,12 +20,13 @@ PARSED_CHARACTERS_MAX: Final = 100_000
 """A longer text is taken as it stands: the parser's memory and stack are the worker's."""
 NESTING_MAX: Final = 100
 """Brackets deeper than this aren't parsed here, for the same reason."""
-FENCE_MIN: Final = 3
+STARTS_MAX: Final = 8
+"""Lines at which code may begin, in a text without fences."""
 INDENT: Final = "    "
 
 _THOUGHT: Final = re.compile(r"\A.*</(think|thinking|reasoning)>", re.DOTALL)
 _UNENDED_THOUGHT: Final = re.compile(r"\A\s*<(think|thinking|reasoning)>")
-_FENCE: Final = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
+_FENCE: Final = re.compile(r"^([ \t]*)(`{3,}|~{3,})([^`\n]*)$")
 _FUTURE: Final = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 _CODE_START: Final = re.compile(r"(?:async\s+def|def|class|import|from)\s+\w|@\w")
 _CODE_GOES_ON: Final = re.compile(
@@ -76,16 +77,15 @@ def assemble(prompt: str, answer: str, entry_point: str, api: Api) -> str:
         A program's source: not necessarily a right one, nor even Python.
     """
     text = _without_thought(answer.replace("\r\n", "\n").replace("\r", "\n"))
-    plainest = prompt + text
-    for source in dict.fromkeys(_readings(prompt, text, entry_point, api)):
+    blocks = _fenced(text)
+    for source in dict.fromkeys(_readings(prompt, text, blocks, entry_point, api)):
         if _is_program(source, entry_point):
             return _future_first(_without_demonstration(source, entry_point))
-    return plainest
+    return _after(prompt, "\n".join(blocks)) if blocks else prompt + text
 
 
-def _readings(prompt: str, text: str, name: str, api: Api) -> Iterator[str]:
+def _readings(prompt: str, text: str, blocks: Sequence[str], name: str, api: Api) -> Iterator[str]:
     """The programs that a text may mean, the likeliest first."""
-    blocks = _fenced(text)
     if api == "completions":
         yield prompt + text
     if blocks:
@@ -99,7 +99,7 @@ def _readings(prompt: str, text: str, name: str, api: Api) -> Iterator[str]:
     bodies = _continuations(prompt, text) if api == "chat" else ()
     yield from bodies
     yield _after(prompt, text)
-    for code in _unfenced(text, name):
+    for code in _unfenced(text):
         yield _after(prompt, code)
     yield prompt + _until_stop(text)
 
@@ -156,22 +156,13 @@ def _closes(opened: tuple[str, str], fence: re.Match[str]) -> bool:
     return not fence[3].strip() and fence[2].startswith(marks) and len(fence[1]) <= len(indent)
 
 
-def _unfenced(text: str, name: str) -> Iterator[str]:
-    """Code with prose around it: from the first line that begins code, while code goes on."""
+def _unfenced(text: str) -> Iterator[str]:
+    """Code with prose around it: from a line that begins code, for as long as code goes on."""
     lines = text.split("\n")
     starts = [i for i, line in enumerate(lines) if _CODE_START.match(line)]
-    if not starts:
-        return
-    taken: list[str] = []
-    for line in lines[starts[0] :]:
-        if line.strip() and not _CODE_GOES_ON.match(line):
-            code = "\n".join([*taken, ""])
-            if _defines(code, name):
-                break
-            taken = []  # what stood there was prose: "from this it follows ..."
-            continue
-        taken.append(line)
-    yield "\n".join([*taken, ""])
+    for start in starts[:STARTS_MAX]:  # the first may be prose: "from this it follows ..."
+        code = takewhile(lambda line: not line or _CODE_GOES_ON.match(line), lines[start:])
+        yield "\n".join([*code, ""])
 
 
 def _until_stop(text: str) -> str:
