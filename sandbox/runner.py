@@ -31,7 +31,7 @@ WALL_FACTOR = 5  # however long a program waits for a CPU, it ends after this ma
 CONFINE_TIMEOUT_S = 10.0  # for a child to give up what it must, on a busy machine
 PROCESSES = 2  # in a container: the runner and its child; any more are the program's
 CONFINED = b"confined"
-FRAMES = 6  # of the runner, below a program's: taken off its recursion limit
+RECURSION = 3000  # HumanEval/49 tests to a depth of 1,101; the C stack holds more than this
 MIB = 1 << 20
 WARM = (  # what programs like to import: paid for once per box
     "bisect collections collections.abc copy datetime enum fractions functools heapq itertools "
@@ -165,9 +165,12 @@ def live(channel: socket.socket) -> None:
     builtins = sys.modules["builtins"]
     restore, pristine = vars(builtins).update, dict(vars(builtins))
     untrace = (sys.settrace, sys.setprofile)
-    main = type(sys)("__main__")
-    vars(main).update(__builtins__=builtins, __file__="program.py")
-    sys.modules["__main__"], sys.argv = main, ["program.py"]
+    # Not "__main__": what a program does there when it is run is not what is judged. The runner's
+    # own module goes out of its sight.
+    main = type(sys)("program")
+    vars(main)["__builtins__"] = builtins
+    sys.modules["program"] = sys.modules["__main__"] = main
+    sys.argv = ["program.py"]
     try:
         execute(receive_text(channel), "<program>", vars(main))
         for switch in untrace:
@@ -460,7 +463,7 @@ def main() -> None:
     try:
         for name in WARM.split():
             __import__(name)
-        sys.setrecursionlimit(sys.getrecursionlimit() + FRAMES)
+        sys.setrecursionlimit(RECURSION)
         runner = Runner(settings, jobs, answers)
         gc.freeze()  # what is the runner's is no part of gc.get_objects()
         answer(answers, {"ready": sys.version.split()[0]})

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import docker
@@ -55,13 +56,14 @@ def test_a_failure_says_what_and_where(sandbox: Sandbox, study: str):
 def test_leaving_a_box_removes_its_container_whatever_happened(
     sandbox: Sandbox, engine: docker.DockerClient, study: str
 ):
-    with (
-        pytest.raises(LookupError),
-        sandbox.prepare(study=study, limits=LIMITS, deadline_s=60) as box,
-    ):
-        box.run([RIGHT])
-        assert len(containers(engine, study)) == 1
-        raise LookupError
+    def fail_inside() -> None:
+        with sandbox.prepare(study=study, limits=LIMITS, deadline_s=60) as box:
+            box.run([RIGHT])
+            assert len(containers(engine, study)) == 1
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_inside()
     assert containers(engine, study) == []
 
 
@@ -207,10 +209,8 @@ def test_the_reaper_takes_what_nobody_owns_and_nothing_else(
         assert not set(made) & set(reap(engine))
     finally:
         for container in made:
-            try:
+            with suppress(NotFound):
                 engine.api.remove_container(container, force=True)
-            except NotFound:
-                pass
 
 
 def _any_container(sandbox: Sandbox, engine: docker.DockerClient, study: str) -> str:
