@@ -35,7 +35,8 @@ def show(amount_nanodollars: int) -> str:
     usd = to_usd(amount_nanodollars)
     if usd == 0 or abs(usd) >= 1:
         return f"${usd:,.2f}"
-    return f"${usd:.4g}" if abs(usd) >= 0.0001 else f"${usd:.9f}".rstrip("0")
+    text = f"{usd:.4g}" if abs(usd) >= 0.0001 else f"{usd:.9f}".rstrip("0")
+    return "$" + text.ljust(len("0.00"), "0")
 
 
 def _rounded(usd: Decimal | float | int | str, rounding: str) -> int:
