@@ -6,6 +6,7 @@ a study is. What stays between two evaluations that share a box is what is betwe
 one evaluation: another process, uid and folder, everything killed and wiped in between.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,12 @@ from sandbox.errors import SandboxError
 from sandbox.limits import Limits
 from sandbox.program import Program, RunResult
 
-IDLE_S_MAX: Final = 30.0
+BOXES_MAX: Final = max(4, 2 * (os.cpu_count() or 1))
+"""Of one study and one worker: programs want a CPU each, so more would only wait for each other."""
+IDLE_S_MAX: Final = 60.0
 """A box that nobody wanted for so long is closed at the next occasion."""
+LASTS_S: Final = 3600.0
+"""After that a box ends by itself, whatever happens to us."""
 
 _Kind = tuple[str, Limits]
 
@@ -26,94 +31,129 @@ _Kind = tuple[str, Limits]
 class ReusedBoxes:
     """A `Sandbox` whose boxes serve up to `uses_max` evaluations of one study each.
 
+    Unlike a box of its own, a shared one is taken only while programs run, so few are enough.
+
     Args:
         sandbox: makes the boxes.
         uses_max: how many evaluations one box serves.
+        boxes_max: how many there are at once, of one study.
         clock: seconds, monotonic.
     """
 
     def __init__(
-        self, sandbox: Sandbox, *, uses_max: int, clock: Callable[[], float] = time.monotonic
+        self,
+        sandbox: Sandbox,
+        *,
+        uses_max: int,
+        boxes_max: int = BOXES_MAX,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sandbox, self._uses_max, self._clock = sandbox, uses_max, clock
-        self._idle: dict[_Kind, list[_Box]] = {}
-        self._lock = threading.Lock()
+        self._sandbox, self._uses_max, self._boxes_max = sandbox, uses_max, boxes_max
+        self._clock = clock
+        self._idle: list[_Box] = []
+        self._busy: list[_Box] = []
+        self._change = threading.Condition()
 
     def prepare(self, *, study: str, limits: Limits, deadline_s: float) -> "Lease":
-        """A box that was used before, or one that begins to start now; see `Sandbox.prepare`."""
-        kind, now_s = (study, limits), self._clock()
-        box, too_old = self._taken(kind, now_s + deadline_s)
-        for old in too_old:
-            old.inner.close()
-        if box is None:
-            lasts_s = deadline_s * self._uses_max + IDLE_S_MAX
-            inner = self._sandbox.prepare(study=study, limits=limits, deadline_s=lasts_s)
-            box = _Box(inner, kind, ends_s=now_s + lasts_s)
-        return Lease(box, self._given_back)
+        """Begins to start a box if none waits; see `Sandbox.prepare`."""
+        kind = (study, limits)
+        with self._change:
+            if not any(box.kind == kind for box in self._idle) and self._may_start(kind):
+                self._idle.append(self._started(kind))
+        return Lease(self, kind, until_s=self._clock() + deadline_s)
+
+    def run(self, kind: _Kind, programs: Sequence[Program], *, until_s: float) -> list[RunResult]:
+        """Runs programs in a box of a kind, as soon as one is free.
+
+        Raises:
+            SandboxError: none came free in time, or it failed; that box is not used again.
+        """
+        box, usable = self._taken(kind, until_s), False
+        try:
+            results = box.inner.run(programs)
+            usable = True
+        finally:
+            self._given_back(box, usable=usable)
+        return results
 
     def close(self) -> None:
-        """Closes the boxes that nobody uses, and the sandbox."""
-        with self._lock:
-            idle = [box for boxes in self._idle.values() for box in boxes]
-            self._idle.clear()
+        """Closes the boxes that nobody uses, and the sandbox with all others."""
+        with self._change:
+            idle, self._idle = self._idle, []
         for box in idle:
             box.inner.close()
         self._sandbox.close()
 
-    def _taken(self, kind: _Kind, until_s: float) -> "tuple[_Box | None, list[_Box]]":
-        with self._lock:
-            now_s = self._clock()
-            everything = [box for boxes in self._idle.values() for box in boxes]
-            too_old = [b for b in everything if now_s - b.idle_since_s > IDLE_S_MAX]
-            too_old += [
-                b for b in self._idle.get(kind, []) if b.ends_s < until_s and b not in too_old
-            ]
-            for box in too_old:
-                self._idle[box.kind].remove(box)
-            usable = self._idle.get(kind, [])
-            return (usable.pop() if usable else None), too_old
+    def _taken(self, kind: _Kind, until_s: float) -> "_Box":
+        with self._change:
+            self._close_old()
+            while True:
+                box = next((box for box in self._idle if box.kind == kind), None)
+                if box is not None:
+                    self._idle.remove(box)
+                elif self._may_start(kind):
+                    box = self._started(kind)
+                if box is not None:
+                    self._busy.append(box)
+                    return box
+                left_s = until_s - self._clock()
+                if left_s <= 0 or not self._change.wait(left_s):
+                    raise SandboxError("no box came free in time", "Let fewer evaluations run.")
 
-    def _given_back(self, box: "_Box", *, broken: bool) -> None:
+    def _given_back(self, box: "_Box", *, usable: bool) -> None:
         box.uses += 1
-        if broken or box.uses >= self._uses_max:
-            box.inner.close()
-            return
         box.idle_since_s = self._clock()
-        with self._lock:
-            self._idle.setdefault(box.kind, []).append(box)
+        kept = usable and box.uses < self._uses_max
+        with self._change:
+            self._busy.remove(box)
+            if kept:
+                self._idle.append(box)
+            self._change.notify_all()
+        if not kept:
+            box.inner.close()
+
+    def _may_start(self, kind: _Kind) -> bool:
+        same = [box for box in (*self._idle, *self._busy) if box.kind == kind]
+        return len(same) < self._boxes_max
+
+    def _started(self, kind: _Kind) -> "_Box":
+        study, limits = kind
+        inner = self._sandbox.prepare(study=study, limits=limits, deadline_s=LASTS_S)
+        return _Box(inner, kind, born_s=self._clock())
+
+    def _close_old(self) -> None:
+        now_s = self._clock()
+        for box in list(self._idle):
+            if now_s - box.idle_since_s > IDLE_S_MAX or now_s - box.born_s > LASTS_S / 2:
+                self._idle.remove(box)
+                box.inner.close()
 
 
 class _Box:
     """A box between its uses."""
 
-    def __init__(self, inner: SandboxBox, kind: _Kind, *, ends_s: float) -> None:
-        self.inner, self.kind, self.ends_s = inner, kind, ends_s
+    def __init__(self, inner: SandboxBox, kind: _Kind, *, born_s: float) -> None:
+        self.inner, self.kind = inner, kind
         self.uses = 0
-        self.idle_since_s = 0.0
+        self.born_s = self.idle_since_s = born_s
 
 
 class Lease:
-    """One evaluation's use of a box. Leaving it gives the box back; a box that failed is closed."""
+    """One evaluation's leave to use a box of a kind."""
 
-    def __init__(self, box: _Box, give_back: Callable[..., None]) -> None:
-        self._box, self._give_back = box, give_back
-        self._broken = self._closed = False
+    def __init__(self, boxes: ReusedBoxes, kind: _Kind, *, until_s: float) -> None:
+        self._boxes, self._kind, self._until_s = boxes, kind, until_s
+        self._closed = False
 
     def run(self, programs: Sequence[Program]) -> list[RunResult]:
         """Runs each program by itself, in order; see `SandboxBox.run`."""
         if self._closed:
             raise SandboxError("the box is closed", "Prepare another.")
-        try:
-            return self._box.inner.run(programs)
-        except BaseException:
-            self._broken = True
-            raise
+        return self._boxes.run(self._kind, programs, until_s=self._until_s)
 
     def close(self) -> None:
-        """Gives the box back."""
-        if not self._closed:
-            self._closed = True
-            self._give_back(self._box, broken=self._broken)
+        """Gives up the leave; the boxes stay for others."""
+        self._closed = True
 
     def __enter__(self) -> Self:
         return self
