@@ -1,0 +1,401 @@
+"""Every outcome of a call and its rule about money: the endpoint's own books against the ledger."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from rehearsal import RehearsalServer
+from study.ledger import Ledger, Verdict
+from study.messages import ConfigFailed, Fatal, Scored, Unevaluated
+from study.paid_calls import Begun
+from workers.buying import ATTEMPTS_MAX, BUYING_S_MAX, IN_DOUBT_ATTEMPTS_MAX, RATE_WAIT_S_MAX
+
+from .conftest import Bench, MakeBench
+
+
+def worst_case(bench: Bench, draws: int = 4) -> int:
+    """What a call reserves."""
+    from study import templates, worst_case
+
+    rendered = templates.render("{prompt}", bench.site.studies.example(bench.record.id, "tune-0"))
+    return worst_case.cost(
+        rendered,
+        model=bench.arm.model,
+        params=bench.arm.params,
+        n=draws,
+        price=bench.record.prices[bench.arm.model],
+    )
+
+
+def verbs(bench: Bench) -> list[str]:
+    """What moved in the study's account."""
+    return [movement.verb for movement in bench.ledger.journal(bench.record.account)]
+
+
+def faults(server: RehearsalServer, *kinds: str, **details: Any) -> None:
+    """Strike the next calls, one after the other."""
+    server.set_faults([{"kind": kind, "next": 1, **details} for kind in kinds])
+
+
+# Not billed: released, and tried again.
+
+
+@pytest.mark.parametrize("kind", ["500", "503"])
+def test_a_servers_own_error_is_released_and_tried_again(
+    kind: str, make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    waits: list[float] = []
+    bench = make_bench(waits=waits)
+    faults(server, kind, kind)
+    assert "pass" in bench.evaluate()
+    assert verbs(bench) == ["reserve", "release", "reserve", "release", "reserve", "settle"]
+    assert bench.spent == server.books().billed_nanodollars
+    assert len(waits) == 2
+    assert waits[1] > waits[0] > 0
+
+
+def test_a_server_that_stays_broken_is_tried_a_bounded_number_of_times(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    server.set_faults([{"kind": "500"}])
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, Unevaluated)
+    assert result.reason == "unavailable: 500: The server had an error."
+    assert server.books().calls == ATTEMPTS_MAX
+    assert bench.spent == bench.reserved == 0
+    server.set_faults([])
+    assert "pass" in bench.evaluate()  # nothing of it is remembered
+
+
+def test_a_429_holds_the_whole_fleet_back(make_bench: MakeBench, server: RehearsalServer) -> None:
+    bench = make_bench()
+    elsewhere = make_bench()
+    faults(server, "429", retry_after_s=0.2)
+    slept: list[float] = []
+
+    def sleep(wait_s: float) -> None:
+        slept.append(wait_s)
+        time.sleep(wait_s)  # the pause is in Redis's time
+
+    assert "pass" in bench.with_site(sleep=sleep).evaluate()
+    assert 0 < slept[0] < 0.2 + 0.5
+    assert verbs(bench) == ["reserve", "release", "reserve", "settle"]
+    faults(server, "429", retry_after_s=60)
+    bench.evaluate(example="tune-1")
+    calls = server.books().calls
+    elsewhere.evaluate()
+    result = elsewhere.results[-1]
+    assert isinstance(result, Unevaluated)
+    assert result.reason.startswith("rate limited")
+    assert server.books().calls == calls
+    assert elsewhere.reserved == 0
+
+
+def test_a_thread_waits_for_the_rate_limit_up_to_a_bound(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    waits: list[float] = []
+    bench = make_bench(waits=waits, limits={"requests_per_minute": 1})
+    assert "pass" in bench.evaluate()
+    bench.evaluate(example="tune-1")
+    assert isinstance(bench.results[-1], Unevaluated)
+    assert sum(waits) <= RATE_WAIT_S_MAX
+    assert server.books().calls == 1
+
+
+# Not billed, and final.
+
+
+def test_a_refused_parameter_fails_the_configuration_in_the_providers_words(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench(params={"temperature": 0.5, "no_such_parameter": 1})
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, ConfigFailed)
+    assert "no_such_parameter" in result.reason
+    assert verbs(bench) == ["reserve", "release"]
+    assert server.books().billed_nanodollars == 0
+    assert server.books().calls == 1
+
+
+def test_an_exhausted_quota_stops_the_study_at_once(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    server.set_faults([{"kind": "insufficient_quota"}])
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, Fatal)
+    assert "quota" in result.reason
+    assert server.books().calls == 1
+    assert bench.spent == bench.reserved == 0
+
+
+def test_a_refused_key_stops_the_study_and_is_not_shown(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    from workers.llm import Endpoint
+
+    bench = make_bench()
+    key = "sk-canary-000111222333"
+    endpoint = Endpoint.open(bench.record.spec.endpoint, base_url=server.base_url, key=key)
+    bench.with_site(endpoint=lambda _: endpoint).evaluate()
+    endpoint.close()
+    [result] = bench.results
+    assert isinstance(result, Fatal)
+    assert result.reason.startswith("401")
+    assert bench.spent == bench.reserved == 0
+    assert "canary" not in str(list(everything(bench)))
+
+
+def everything(bench: Bench) -> Sequence[str]:
+    """All that is in Redis."""
+    redis, found = bench.site.redis, []
+    for key in redis.keys("*"):
+        read = {
+            "string": redis.get,
+            "hash": redis.hgetall,
+            "set": redis.smembers,
+            "zset": lambda key: redis.zrange(key, 0, -1),
+            "stream": redis.xrange,
+        }[redis.type(key)]
+        found.append(f"{key} {read(key)}")
+    return found
+
+
+# In doubt: paid in full.
+
+
+@pytest.mark.parametrize("kind", ["cut_before", "cut_after", "garbage", "web_page", "no_choices"])
+def test_a_call_that_went_wrong_after_it_was_sent_is_settled_in_full(
+    kind: str, make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    faults(server, kind)
+    assert "pass" in bench.evaluate()
+    assert verbs(bench) == ["reserve", "settle_in_doubt", "reserve", "settle"]
+    [result] = bench.results
+    assert isinstance(result, Scored)
+    assert bench.in_doubt == worst_case(bench)
+    assert bench.spent == worst_case(bench) + result.paid.cost_nanodollars
+    assert server.books().billed_nanodollars <= bench.spent
+    assert bench.reserved == 0
+
+
+def test_what_stays_in_doubt_is_not_paid_for_without_end(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    server.set_faults([{"kind": "cut_after"}])
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, Unevaluated)
+    assert result.reason.startswith("in doubt")
+    assert server.books().calls == IN_DOUBT_ATTEMPTS_MAX
+    assert bench.spent == bench.in_doubt == IN_DOUBT_ATTEMPTS_MAX * worst_case(bench)
+    assert server.books().billed_nanodollars <= bench.spent
+
+
+def test_a_timeout_is_in_doubt(make_bench: MakeBench, server: RehearsalServer) -> None:
+    bench = make_bench(endpoint={"timeout_s": 0.2})
+    faults(server, "slow", delay_s=1.0)
+    assert "pass" in bench.evaluate()
+    assert bench.in_doubt == worst_case(bench)
+    assert server.books().billed_nanodollars <= bench.spent
+
+
+def test_the_limit_holds_whatever_goes_wrong(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    limit = 3 * worst_case(bench)
+    bench.ledger.set_limit(bench.record.account, limit)
+    kinds = ["cut_after", "429", "500", "garbage", "slow"]
+    server.set_faults([{"kind": kind, "probability": 0.3} for kind in kinds])
+    for example in range(12):
+        bench.evaluate(example=f"tune-{example}")
+        assert bench.spent + bench.reserved <= limit
+    assert server.books().billed_nanodollars <= bench.spent <= limit
+    assert bench.reserved == 0
+
+
+# Fewer answers than asked for.
+
+
+def test_a_server_that_ignores_n_is_asked_for_the_rest(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    faults(server, "fewer_choices")
+    bench.evaluate(draws=4)
+    [result] = bench.results
+    assert isinstance(result, Scored)
+    assert result.passes is not None
+    assert len(result.passes) == 4
+    assert result.paid.calls == server.books().calls == 2
+    assert bench.spent == server.books().billed_nanodollars
+    spans = [
+        call.reservation.partition("/")[2]
+        for call in bench.paid_calls.bought(bench.arm.key, "tune-0")
+    ]
+    assert spans == ["tune-0/0+4#1", "tune-0/3+1#1"]
+
+
+def test_the_rest_is_bought_after_a_crash_in_between(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    faults(server, "fewer_choices", *["500"] * ATTEMPTS_MAX)
+    bench.evaluate(draws=4)
+    assert isinstance(bench.results[-1], Unevaluated)
+    bench.evaluate(draws=4)
+    result = bench.results[-1]
+    assert isinstance(result, Scored)
+    assert result.paid.calls == 2
+    assert bench.spent == server.books().billed_nanodollars
+
+
+# Crashes: each step's successor heals it.
+
+
+class Broken(Ledger):
+    """A ledger whose Redis dies at a verb, once."""
+
+    def __init__(self, bench: Bench, verb: str) -> None:
+        super().__init__(bench.site.redis)
+        self._dies_at = verb
+
+    def _maybe_die(self, verb: str) -> None:
+        if self._dies_at == verb:
+            self._dies_at = ""
+            raise RedisConnectionError("killed")
+
+    def reserve(self, account: str, reservation: str, amount: int) -> Verdict:
+        self._maybe_die("before reserve")
+        verdict = super().reserve(account, reservation, amount)
+        self._maybe_die("after reserve")
+        return verdict
+
+    def settle(self, account: str, reservation: str, cost: int) -> Verdict:
+        self._maybe_die("settle")
+        return super().settle(account, reservation, cost)
+
+
+def test_a_crash_between_store_and_settle_is_healed_by_the_next_to_come(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    with pytest.raises(RedisConnectionError):
+        bench.with_site(ledger=Broken(bench, "settle")).evaluate()
+    assert bench.reserved == worst_case(bench)
+    assert isinstance(bench.results[-1], Unevaluated)
+    assert "pass" in bench.evaluate()
+    assert server.books().calls == 1
+    assert bench.spent == server.books().billed_nanodollars
+    assert bench.reserved == bench.in_doubt == 0
+
+
+def test_a_crash_after_the_reservation_leaves_it_in_doubt(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    """Nobody can know whether the dead worker made its call."""
+    bench = make_bench()
+    with pytest.raises(RedisConnectionError):
+        bench.with_site(ledger=Broken(bench, "after reserve")).evaluate()
+    assert bench.evaluate() == "busy elsewhere"  # the dead worker's claim
+    assert server.books().calls == 0
+    let_claims_end(bench)
+    assert "pass" in bench.evaluate()
+    assert bench.in_doubt == worst_case(bench)
+    assert bench.reserved == 0
+
+
+def test_a_crash_before_the_reservation_costs_nothing(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    with pytest.raises(RedisConnectionError):
+        bench.with_site(ledger=Broken(bench, "before reserve")).evaluate()
+    let_claims_end(bench)
+    assert "pass" in bench.evaluate()
+    assert bench.in_doubt == bench.reserved == 0
+    assert bench.spent == server.books().billed_nanodollars
+
+
+def test_several_dead_predecessors_are_all_healed(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    for _ in range(3):
+        with pytest.raises(RedisConnectionError):
+            bench.with_site(ledger=Broken(bench, "after reserve")).evaluate()
+        let_claims_end(bench)
+    assert "pass" in bench.evaluate()
+    assert bench.in_doubt == 3 * worst_case(bench)
+    assert bench.reserved == 0
+
+
+def test_an_unforeseen_error_during_the_call_is_in_doubt_and_raised(
+    make_bench: MakeBench,
+) -> None:
+    class Odd:
+        call_s_max = 1.0
+
+        def call(self, *_: object, **__: object) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+    bench = make_bench()
+    with pytest.raises(RuntimeError):
+        bench.with_site(endpoint=lambda _: Odd()).evaluate()
+    [result] = bench.results
+    assert isinstance(result, Unevaluated)
+    assert result.reason == "RuntimeError: nobody foresaw this"
+    assert bench.in_doubt == bench.spent == worst_case(bench)
+    assert "pass" in bench.evaluate()  # its claim was given up
+
+
+def test_a_call_that_another_worker_makes_is_left_to_it(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    begun = bench.paid_calls.begin(bench.message().call, holder="another", claim_ms=60_000)
+    assert begun == Begun(number=1)
+    assert bench.evaluate() == "busy elsewhere"
+    assert bench.results == []
+    assert server.books().calls == 0
+
+
+def test_an_evaluation_does_not_go_on_buying_for_ever(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    late = bench.with_site(clock=lambda: server.books().billed_calls * (BUYING_S_MAX + 1))
+    faults(server, "fewer_choices")
+    late.evaluate(draws=4)
+    assert isinstance(bench.results[0], Unevaluated)
+    assert "the rest is bought later" in bench.results[0].reason
+    assert server.books().calls == 1
+    assert "pass" in bench.evaluate(draws=4)
+    assert bench.spent == server.books().billed_nanodollars
+
+
+def test_a_bill_above_its_reservation_is_recorded_as_it_is(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from study import worst_case
+
+    monkeypatch.setattr(worst_case, "cost", lambda *_, **__: 1)
+    bench = make_bench()
+    assert "pass" in bench.evaluate()
+    balance = bench.ledger.balance(bench.record.account)
+    assert balance.overrun == balance.spent - 1 > 0
+
+
+def let_claims_end(bench: Bench) -> None:
+    """As time would."""
+    for key in bench.site.redis.keys("*claim*"):
+        bench.site.redis.delete(key)
