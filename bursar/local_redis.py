@@ -86,6 +86,10 @@ class LocalRedis:
     def __exit__(self, *exc_info: object) -> None:
         """Leave; the last user shuts the server down, which keeps its data."""
         assert self._users is not None  # noqa: S101 (for mypy: it was entered)
+        if not self._folder.is_dir():  # removed under our feet: nobody else can find the server
+            self._users.close()
+            self._ask_to_end()
+            return
         with self._changing():
             try:
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,12 +158,15 @@ class LocalRedis:
                     return
 
     def _shut_down(self) -> None:
-        client = redis.Redis.from_url(self.url, socket_timeout=STOP_TIMEOUT_S)
-        with client, suppress(redis.RedisError):
-            client.shutdown(nosave=True)
+        self._ask_to_end()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while self._server_lives() and time.monotonic() < deadline:
             time.sleep(POLL_S)
+
+    def _ask_to_end(self) -> None:
+        client = redis.Redis.from_url(self.url, socket_timeout=STOP_TIMEOUT_S)
+        with client, suppress(redis.RedisError):
+            client.shutdown(nosave=True)
 
     def _last_lines(self) -> str:
         log = self._folder / "redis.log"
