@@ -3,9 +3,14 @@
 import argparse
 import os
 import socket
+import sys
 from collections.abc import Sequence
+from typing import Final
 
-from workers.app import SLOTS, app
+from study.errors import BursarError
+
+SLOTS: Final = 16
+"""Threads, unless it is told otherwise: an evaluation mostly waits."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,6 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = options.hostname or f"worker-{os.getpid()}"
     if "@" not in name:
         name = f"{name}@{socket.gethostname()}"
+    try:
+        from workers.app import app  # reads the environment, which may be wrong
+    except BursarError as exc:
+        print(exc, file=sys.stderr)  # noqa: T201 (there are no logs yet)
+        sys.exit(exc.exit_code)
     app.worker_main(
         [
             "worker",

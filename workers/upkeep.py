@@ -36,11 +36,9 @@ class Upkeep:
         self._engine = False
 
     def start(self) -> None:
-        """Reap what dead workers left, say that this one is there, and go on doing both."""
-        self._reap()
-        self._beat()
-        self._repeat("reaper", REAP_S, self._reap)
+        """Say that this worker is there, reap what dead ones left, and go on doing both."""
         self._repeat("heartbeat", fleet.HEARTBEAT_S, self._beat)
+        self._repeat("reaper", REAP_S, self._reap)
 
     def stop(self) -> None:
         """Say that this worker has gone."""
@@ -52,6 +50,7 @@ class Upkeep:
 
     def _repeat(self, name: str, every_s: float, act: Callable[[], None]) -> None:
         def run() -> None:
+            act()
             while not self._stopped.wait(every_s):
                 act()
 
@@ -61,18 +60,17 @@ class Upkeep:
         try:
             client = connect()
         except SandboxError as exc:
-            if self._engine:
-                log.warning("engine_lost", cause=exc.cause)
+            log.warning("no_engine", cause=exc.cause)
             self._engine = False
             return
-        self._engine = True
+        if not self._engine:
+            self._engine = True
+            self._beat()
         try:
-            removed = reap(client)
+            if removed := reap(client):
+                log.info("containers_reaped", count=len(removed))
         except SandboxError as exc:
             log.warning("reaper_failed", cause=exc.cause)
-        else:
-            if removed:
-                log.info("containers_reaped", count=len(removed))
         finally:
             client.close()
 
