@@ -72,6 +72,11 @@ def broker_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "unix" or parts.scheme == "redis+socket":
         raise InfrastructureError(f"{URL_VARIABLE} names a unix socket; the broker needs TCP")
+    if not (parts.path.strip("/") or "0").isdecimal() or not parts.scheme.startswith("redis"):
+        raise InfrastructureError(
+            f"{URL_VARIABLE} is not a Redis URL with the number of a database. Write for example "
+            "redis://redis-host:6379/0"
+        )
     database = int(parts.path.strip("/") or 0)
     return urlunsplit(parts._replace(path=f"/{database + 1}"))
 

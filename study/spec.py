@@ -93,8 +93,8 @@ class PriceSpec(Section):
 class SandboxSpec(Section):
     """`[sandbox]`: what one generated program may use."""
 
-    timeout_s: float = Field(default=3.0, gt=0, le=600)
-    memory_mb: int = Field(default=256, ge=16, le=65_536)
+    timeout_s: float = Field(default=3.0, ge=0.05, le=600)
+    memory_mb: int = Field(default=256, ge=32, le=65_536)
     packages: list[str] = []
     runtime: str | None = None
     image: str | None = None
