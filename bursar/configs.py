@@ -19,9 +19,14 @@ def config_of(spec: StudySpec, parameters: Mapping[str, Any]) -> Config:
     """
     rest = dict(parameters)
     prompt = rest.pop("messages") if "messages" in rest else rest.pop("prompt")
-    shown = [
+    model, n = rest.pop("model"), rest.pop("n")
+    template = prompts_of(spec).index(prompt)
+    return Config(arm=Arm(model=model, template=template, params=rest), n=n)
+
+
+def prompts_of(spec: StudySpec) -> list[Any]:
+    """A study's prompts in their public form: a callable's shows as the column that it filled."""
+    return [
         f"{{{template['column']}}}" if isinstance(template, dict) else template
         for template in spec.search_space.templates
     ]
-    model, n = rest.pop("model"), rest.pop("n")
-    return Config(arm=Arm(model=model, template=shown.index(prompt), params=rest), n=n)

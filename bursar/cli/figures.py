@@ -1,7 +1,7 @@
 """Figures: how money, scores, durations and configurations read to people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from study import money
@@ -18,6 +18,11 @@ def usd(dollars: float | None) -> str:
 def score(best: Mapping[str, Any]) -> str:
     """A value with its standard error."""
     return f"{best['value']:.3f} ± {best['std_error']:.3f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def duration(seconds: float) -> str:
@@ -45,13 +50,21 @@ def value(found: Any) -> str:
     return text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"
 
 
-def config(parameters: Mapping[str, Any]) -> str:
-    """A config in one line: its model, then what sets it apart, the prompt last."""
+def config(parameters: Mapping[str, Any], *, prompts: Sequence[Any]) -> str:
+    """A config in one line: its model, then what sets it apart.
+
+    Args:
+        parameters: in the API's words.
+        prompts: those of the study; the line says which of them, where there are several.
+    """
     shown = dict(parameters)
-    prompts = [shown.pop(name) for name in ("prompt", "messages") if name in shown]
-    stop = shown.pop("stop", None)
+    prompt = shown.pop("messages" if "messages" in shown else "prompt", None)
     words = [str(shown.pop("model", ""))]
+    if len(prompts) > 1 and prompt in prompts:
+        words.append(f"prompt {prompts.index(prompt) + 1}")
+    stop = shown.pop("stop", None)
+    n = shown.pop("n", None)
     words += [f"{name} {value(found)}" for name, found in shown.items()]
     words += [f"stop {value(stop)}"] if stop else []
-    words += [f"prompt {value(prompt)}" for prompt in prompts]
+    words += [f"n {n}"] if n is not None else []
     return ", ".join(words)

@@ -6,6 +6,7 @@ from bursar.cli import pictures, screen
 from bursar.cli.app import Json, StudyId, app, studies_here
 from bursar.cli.reported import reported
 from bursar.cluster import has_studies
+from bursar.configs import prompts_of
 from bursar.home import Home
 from coordinator.report import study_row, trial_row
 from study.errors import SpecError
@@ -44,7 +45,8 @@ def trials(study: StudyId, as_json: Json = False) -> None:
         studies = Studies(cluster.client)
         spec = studies.load(study).spec
         rows = [trial_row(spec, trial) for trial in studies.trials(study)]
-    screen.show({"study": study, "trials": rows}, pictures.trials(rows), as_json=as_json)
+    picture = pictures.trials(rows, prompts=prompts_of(spec))
+    screen.show({"study": study, "trials": rows}, picture, as_json=as_json)
 
 
 @app.command()
@@ -52,9 +54,11 @@ def trials(study: StudyId, as_json: Json = False) -> None:
 def best(study: StudyId, as_json: Json = False) -> None:
     """The configuration that a study recommends."""
     with studies_here(study) as cluster:
-        found = last_report(Studies(cluster.client), study)
+        studies = Studies(cluster.client)
+        spec, found = studies.load(study).spec, last_report(studies, study)
     shown = {name: found[name] for name in ("study", "config", "best", "rehearsal")}
-    picture = pictures.parameters(found["config"] or {})
+    limit = spec.budget.inference_usd
+    picture = pictures.outcome(found, inference_limit_usd=limit, file=None)
     screen.show(shown, picture, as_json=as_json)
 
 
@@ -70,8 +74,8 @@ def report(study: StudyId, as_json: Json = False) -> None:
     screen.show(
         {**found, "trials_table": rows},
         pictures.outcome(found, inference_limit_usd=spec.budget.inference_usd, file=None),
-        pictures.front(found),
-        pictures.trials(rows),
+        pictures.front(found, prompts=prompts_of(spec)),
+        pictures.trials(rows, prompts=prompts_of(spec)),
         as_json=as_json,
     )
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bursar.cli import figures, screen
+from bursar.configs import prompts_of
 from coordinator.report import public_config
 from study import money
 from study.studies import Source, StudyRecord
@@ -94,7 +95,7 @@ class Meter:
     def _line(self, progress: "Progress") -> str:
         words = [
             self._elapsed,
-            f"{progress.trials} trials",
+            figures.counted(progress.trials, "trial"),
             f"{progress.completions_paid:,} completions",
             f"{progress.in_flight} in flight",
             f"{self._money(progress)}",
@@ -131,7 +132,9 @@ class Meter:
         if progress.best is not None:
             best = progress.best
             cost = money.show(best.inference_cost_nanodollars)
-            words = figures.config(public_config(record.spec, best.config))
+            words = figures.config(
+                public_config(record.spec, best.config), prompts=prompts_of(record.spec)
+            )
             grid.add_row(
                 "best so far",
                 f"[bold]{best.value:.3f}[/] ± {best.std_error:.3f} at {cost} a request",

@@ -1,19 +1,22 @@
 """Pictures: a study's outcome, its trials and its lists as tables for people."""
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from bursar.cli import figures
 
 Json = Mapping[str, Any]
+FIGURES = ("#", "score", "best", "a request", "draws", "spent")
+STATE_STYLES = {"COMPLETE": "green", "PRUNED": "dim", "FAILED": "red", "RUNNING": "cyan"}
 REHEARSAL = "REHEARSAL: synthetic answers, no model was asked, no money was spent"
 
 
@@ -69,36 +72,42 @@ def _facts(report: Json, inference_limit_usd: float | None, file: Path | None) -
     if budget.get("overrun_usd"):
         over = figures.usd(budget["overrun_usd"])
         grid.add_row("[red]ALARM[/]", f"[red]{over} were billed above what was reserved[/]")
-    counts = f"{report['trials']} trials, {report['completions_paid']:,} completions paid"
+    counts = ", ".join(
+        [
+            figures.counted(report["trials"], "trial"),
+            figures.counted(report["completions_paid"], "completion") + " paid",
+        ]
+    )
     grid.add_row("search", f"{counts}, {figures.duration(report['wall_seconds'])}")
     if report.get("reason"):
         grid.add_row("ended", report["reason"])
     if file is not None:
-        grid.add_row("report", str(file))
+        grid.add_row("report", Text(str(file), overflow="fold"))
     return grid
 
 
 def next_steps(steps: Iterable[tuple[str, str]]) -> RenderableType:
     """Commands to go on with, each with what it does."""
     grid = Table.grid(padding=(0, 3))
+    grid.add_column(style="bold green", no_wrap=True, overflow="ignore")
+    grid.add_column(style="dim")
     for command, what in steps:
-        grid.add_row(Text(command, style="bold green"), Text(what, style="dim"))
+        grid.add_row(Text(command), Text(what))
     return Group(Text(""), Text("Go on with", style="bold"), Padding(grid, (0, 0, 0, 2)))
 
 
 def studies(rows: Iterable[Json]) -> RenderableType:
     """Studies, a line each."""
-    table = _table("study", "status", "best", "cost/request", "spent", "limit", "trials", "created")
+    table = _table("study", "status", "best", "a request", "spent", "created")
     for row in rows:
         best, budget = row["best"], row["budget"]
+        spent = f"{figures.usd(budget['spent_usd'])} of {figures.usd(budget['limit_usd'])}"
         table.add_row(
             row["study"],
             _status(row),
             figures.score(best) if best else "",
             figures.usd(best["inference_cost_usd"]) if best else "",
-            figures.usd(budget["spent_usd"]),
-            figures.usd(budget["limit_usd"]),
-            str(row["trials"]),
+            spent,
             _time(row["created_at_s"]),
         )
     return table
@@ -125,52 +134,58 @@ def study(row: Json) -> RenderableType:
     return grid
 
 
-def trials(rows: Iterable[Json]) -> RenderableType:
-    """Trials, a line each."""
-    table = _table("trial", "state", "score", "cost/request", "examples", "draws", "configuration")
-    colours = {"COMPLETE": "green", "PRUNED": "dim", "FAILED": "red", "RUNNING": "cyan"}
+def trials(rows: Sequence[Json], *, prompts: Sequence[Any]) -> RenderableType:
+    """Trials, a line each, and below them the prompts that they speak of."""
+    table = _table("#", "state", "score", "a request", "draws", "configuration")
     for row in rows:
-        best = row["best"]
-        words = figures.config(row["config"])
-        reason = f"\n[dim]{row['reason']}[/]" if row["reason"] else ""
+        best, words = row["best"], Text(figures.config(row["config"], prompts=prompts))
+        if row["reason"]:
+            words.append(f"\n{row['reason']}", style="dim")
         table.add_row(
             str(row["trial"]),
-            f"[{colours.get(row['state'], 'default')}]{row['state']}[/]",
+            f"[{STATE_STYLES.get(row['state'], 'default')}]{row['state']}[/]",
             figures.score(best) if best else "",
             figures.usd(best["inference_cost_usd"]) if best else "",
-            str(best["examples"]) if best else "",
-            str(best["draws"]) if best else "",
-            Text.assemble(words, Text.from_markup(reason)),
+            f"{best['draws']} on {best['examples']}" if best else "",
+            words,
         )
-    return table
+    return Group(Text("Trials", style="bold"), table, *_legend(prompts))
 
 
-def front(report: Json) -> RenderableType:
+def front(report: Json, *, prompts: Sequence[Any]) -> RenderableType:
     """What each step up in quality costs."""
-    table = _table("cost/request", "score", "examples", "configuration")
+    table = _table("a request", "score", "configuration")
     for row in report.get("pareto_front", ()):
         table.add_row(
             figures.usd(row["inference_cost_usd"]),
             figures.score(row),
-            str(row["examples"]),
-            figures.config(row["config"]),
+            figures.config(row["config"], prompts=prompts),
         )
     return Group(Text(""), Text("Quality against cost", style="bold"), table)
+
+
+def _legend(prompts: Sequence[Any]) -> list[Text]:
+    if len(prompts) < 2:
+        return []
+    return [
+        Text(f"prompt {number}  {figures.value(prompt)}", style="dim", overflow="ellipsis")
+        for number, prompt in enumerate(prompts, start=1)
+    ]
 
 
 def answers(texts: Iterable[str]) -> RenderableType:
     """Answers of a model, each under its number."""
     parts: list[RenderableType] = []
     for number, text in enumerate(texts, start=1):
-        parts += [Text(f"answer {number}", style="dim"), Text(text)]
+        parts += [Rule(f"answer {number}", align="left", style="dim"), Text(text)]
     return Group(*parts)
 
 
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for name in names:
-        last = name in ("configuration", "study", "status", "state", "created", "detail", "check")
-        table.add_column(name, justify="left" if last else "right", overflow="fold")
+        figure = name in FIGURES
+        table.add_column(name, justify="right" if figure else "left", no_wrap=figure)
     return table
 
 

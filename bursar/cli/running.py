@@ -1,6 +1,9 @@
 """`bursar tune`, `rehearse` and `resume`: a study from its start, or from where it was left, to its end."""
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,15 +151,26 @@ def _forecast(report: dict[str, Any]) -> list[str]:
 
 
 def _next(report: dict[str, Any], study_toml: Path | None) -> Any:
-    study = report["study"]
+    study, command = report["study"], called_as()
     steps = []
     if report["rehearsal"] and study_toml is not None:
-        file = shlex.quote(str(study_toml))
-        steps.append((f"OPENAI_API_KEY=... bursar tune {file}", "the same for real"))
+        real = f"OPENAI_API_KEY=... {command} tune {shlex.quote(str(study_toml))}"
+        steps.append((real, "the same for real"))
     if report["best"] is not None:
         steps += [
-            (f"bursar test {study}", "score it on the held-out examples"),
-            (f"bursar complete {study} --example 0", "ask it for an answer"),
+            (f"{command} test {study}", "score it on the held-out examples"),
+            (f"{command} complete {study} --example 0", "ask it for an answer"),
         ]
-    steps.append((f"bursar report {study}", "quality against cost, and all trials"))
+    steps.append((f"{command} report {study}", "quality against cost, and all trials"))
     return pictures.next_steps(steps)
+
+
+def called_as() -> str:
+    """How the user calls this command: by its name, or by its path where the name is not on PATH."""
+    own = Path(sys.argv[0])
+    on_path = shutil.which("bursar")
+    if on_path is not None and Path(on_path).resolve() == own.resolve():
+        return "bursar"
+    if own.name != "bursar":
+        return "bursar"
+    return os.path.relpath(own) if own.resolve().is_relative_to(Path.cwd()) else str(own)
