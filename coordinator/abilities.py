@@ -25,8 +25,12 @@ ABILITY: Final[Floats] = np.linspace(-6.0, 6.0, 17)
 SPREAD: Final[Floats] = np.array([1.0, 2.0, 3.5, 6.0])
 OWN_SPREAD: Final = 0.6
 """How much an example's ease for one arm differs from its ease for all, in spreads."""
+IMPOSSIBLE: Final = 0.04
+"""The share of examples that an arm never passes for a reason of its own: cut answers, a format."""
 REFITS: Final = 3
 """Rounds of messages in a refit; they change little after the second."""
+ANCHORS: Final = 8
+"""Values of n at which the errors that arise from ability and spread are worked out."""
 TINY: Final = 1e-30
 
 _ABILITY, _SPREAD = (grid.ravel() for grid in np.meshgrid(ABILITY, SPREAD, indexing="ij"))
@@ -36,6 +40,7 @@ _CENTRE = np.clip(
     0,
     len(LOGITS) - 1,
 ).astype(int)
+_PRIOR: Floats = -0.5 * (_ABILITY / 2.5) ** 2
 _EASE_PRIOR: Floats = -0.5 * EASE**2
 
 
@@ -43,7 +48,9 @@ def _smoothing() -> Floats:
     """[spread, centre, logit]: how the logit of one arm scatters around its centre."""
     width = OWN_SPREAD * SPREAD[:, None, None]
     kernel = np.exp(-0.5 * ((LOGITS - LOGITS[:, None]) / width) ** 2)
-    return np.asarray(kernel / kernel.sum(axis=2, keepdims=True))
+    kernel *= (1.0 - IMPOSSIBLE) / kernel.sum(axis=2, keepdims=True)
+    kernel[:, :, 0] += IMPOSSIBLE
+    return np.asarray(kernel)
 
 
 _SMOOTHING: Final = _smoothing()
@@ -53,13 +60,19 @@ _SCATTER[np.arange(_CENTRE.size), (_SPREAD_INDEX[:, None] * len(LOGITS) + _CENTR
 
 @dataclass
 class _Arm:
-    """What is kept of an arm: its evaluated examples, their likelihoods, and what it told them."""
+    """What is kept of an arm.
+
+    Its evaluated examples, their likelihoods, what it told them, and the weights of abilities and
+    spreads: with what its kin say beforehand, and without (what it says to kin itself, lest they
+    hear their own echo).
+    """
 
     pool: Pool
     rows: "np.ndarray[tuple[int], np.dtype[np.intp]]"
     likelihood: Floats
     told: Floats
     weights: Floats
+    alone: Floats
 
 
 class Abilities:
@@ -82,6 +95,7 @@ class Abilities:
             [passing * metric(k, k) + (1 - passing) * metric(0, k) for k in n], axis=1
         )
         self._passing = passing
+        self._anchors = np.unique(np.geomspace(1, len(n), ANCHORS).astype(int) - 1)
 
     @property
     def scale(self) -> float:
@@ -99,6 +113,7 @@ class Abilities:
                 likelihood=np.zeros((0, len(LOGITS))),
                 told=np.zeros((self._examples, len(EASE))),
                 weights=prior,
+                alone=_normalised(_PRIOR),
             )
         )
 
@@ -112,8 +127,9 @@ class Abilities:
         log = passes * np.log(self._passing) + fails * np.log1p(-self._passing)
         arm.likelihood = np.exp(log - log.max(axis=1, keepdims=True))
         heard, _, at_points = self._hear(arm)
-        log_weights = np.log(self._prior(arm.pool.arm, but=number) + TINY)
-        arm.weights = _normalised(log_weights + np.log(heard).sum(axis=0))
+        evidence = np.log(heard).sum(axis=0)
+        arm.alone = _normalised(_PRIOR + evidence)
+        arm.weights = _normalised(np.log(self._prior(arm.pool.arm, but=number) + TINY) + evidence)
         told = np.log(np.einsum("ek,ekd->ed", arm.weights / heard, at_points) + TINY)
         told -= told.max(axis=1, keepdims=True)
         self._ease[arm.rows] += told - arm.told[arm.rows]
@@ -134,7 +150,7 @@ class Abilities:
     def belief(self, number: int) -> Belief:
         """What is believed of an arm, from its draws and from what others say of its examples."""
         arm = self._arms[number]
-        if not arm.pool.draws:
+        if not len(arm.rows):
             return self.forecast(arm.pool.arm)
         heard, ease, _ = self._hear(arm)
         paths = ((arm.weights / heard)[:, :, None] * ease[:, None, :]).reshape(len(arm.rows), -1)
@@ -142,29 +158,40 @@ class Abilities:
         seen = np.einsum("esc,scz->ez", centres, _SMOOTHING) * arm.likelihood
         seen /= seen.sum(axis=1, keepdims=True)
         unseen = np.setdiff1d(np.arange(self._examples), arm.rows)
-        return self._summary(arm, seen, self._unseen(arm.weights, unseen))
+        worth = self._worth(arm.pool.arm)
+        centre = _SMOOTHING @ worth[:, self._anchors]
+        by_point = np.einsum(
+            "kdn,d->kn",
+            centre[_SPREAD_INDEX[:, None], _CENTRE],
+            _normalised(self._ease[unseen]).sum(axis=0),
+        )
+        weighted = arm.likelihood[:, :, None] * worth[:, self._anchors]
+        of_seen = np.einsum("scz,ezn->escn", _SMOOTHING, weighted, optimize=True)
+        for row in range(len(arm.rows)):
+            at = of_seen[row][_SPREAD_INDEX[:, None], _CENTRE]
+            by_point += np.einsum("kdn,d->kn", at, ease[row]) / heard[row][:, None]
+        logits = np.concatenate([seen, self._unseen(arm.weights, unseen)])
+        return self._summary(logits, worth, arm.weights, by_point / self._examples)
 
     def forecast(self, arm: Arm) -> Belief:
         """What is expected of an arm, from its kin."""
-        weights = self._prior(arm)
-        nothing = _Arm(
-            pool=Pool(arm, 0, None),  # type: ignore[arg-type]
-            rows=np.zeros(0, dtype=np.intp),
-            likelihood=np.zeros((0, len(LOGITS))),
-            told=np.zeros((0, len(EASE))),
-            weights=weights,
-        )
-        everywhere = self._unseen(weights, np.arange(self._examples))
-        return self._summary(nothing, np.zeros((0, len(LOGITS))), everywhere)
+        weights, worth = self._prior(arm), self._worth(arm)
+        centre = _SMOOTHING @ worth[:, self._anchors]
+        ease = _normalised(self._ease).mean(axis=0)
+        by_point = np.einsum("kdn,d->kn", centre[_SPREAD_INDEX[:, None], _CENTRE], ease)
+        logits = self._unseen(weights, np.arange(self._examples))
+        return self._summary(logits, worth, weights, by_point)
+
+    def _worth(self, arm: Arm) -> Floats:
+        return self._repeated if arm.repeats_itself else self._fresh
 
     def _prior(self, arm: Arm, *, but: int | None = None) -> Floats:
         """The weights of abilities and spreads before any draw of the arm: those of its kin."""
-        base = np.exp(-0.5 * (_ABILITY / 2.5) ** 2)
-        base /= base.sum()
+        base = _normalised(_PRIOR)
         shares, own = self._kinship.shares(arm, but=but)
         if not len(shares):
             return np.asarray(base)
-        kin = shares @ np.stack([other.weights for other in self._arms])
+        kin = shares @ np.stack([other.alone for other in self._arms])
         return np.asarray(own * base + _blurred(kin))
 
     def _hear(self, arm: _Arm) -> tuple[Floats, Floats, Floats]:
@@ -183,27 +210,21 @@ class Abilities:
         centres = (ease @ by_ease).reshape(len(rows), len(SPREAD), len(LOGITS))
         return np.asarray(np.einsum("esc,scz->ez", centres, _SMOOTHING))
 
-    def _summary(self, arm: _Arm, seen: Floats, unseen: Floats) -> Belief:
-        worth = self._repeated if arm.pool.arm.repeats_itself else self._fresh
-        logits = np.concatenate([seen, unseen])
+    def _summary(self, logits: Floats, worth: Floats, weights: Floats, means: Floats) -> Belief:
+        """From the logits of each example [e, z], and the mean for each ability and spread [k, n].
+
+        Not knowing ability and spread moves all examples together; the rest, each alone.
+        """
         values = logits @ worth
         variances = np.maximum(0.0, logits @ worth**2 - values**2)
         between = values.var(axis=0) + variances.mean(axis=0)
-        shared = self._ability_variance(arm, worth)
+        together = weights @ (means - weights @ means) ** 2
+        together = np.interp(np.arange(worth.shape[1]), self._anchors, together)
         return Belief(
             means=values.mean(axis=0),
-            draw_errors=np.sqrt(variances.sum(axis=0) / self._examples**2 + shared),
+            draw_errors=np.sqrt(variances.mean(axis=0) / self._examples + together),
             example_errors=np.sqrt(between / self._examples),
         )
-
-    def _ability_variance(self, arm: _Arm, worth: Floats) -> Floats:
-        """How much the mean over unseen examples moves with the ability that isn't known."""
-        share = 1.0 - len(arm.rows) / self._examples
-        centre = _SMOOTHING @ worth
-        prior = _normalised(_EASE_PRIOR)
-        by_point = np.einsum("kdn,d->kn", centre[_SPREAD_INDEX[:, None], _CENTRE], prior)
-        mean = arm.weights @ by_point
-        return np.asarray(share**2 * (arm.weights @ (by_point - mean) ** 2))
 
 
 def _normalised(logs: Floats) -> Floats:
