@@ -5,12 +5,9 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 from study.errors import BursarError
-
-SLOTS: Final = 16
-"""Threads, unless it is told otherwise: an evaluation mostly waits."""
+from workers.site import SLOTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

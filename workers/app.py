@@ -25,13 +25,11 @@ from study.studies import Source, Studies, StudyRecord
 from workers import llm, logs
 from workers.evaluate import UnknownWork, evaluate_example
 from workers.llm import Endpoint
-from workers.site import Site
+from workers.site import SLOTS, Site
 from workers.upkeep import Upkeep
 
 DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 SEAL_VARIABLE: Final = "BURSAR_SEAL_KEY"
-SLOTS: Final = 16
-"""Threads of a worker, unless it is told otherwise: an evaluation mostly waits."""
 
 log = structlog.get_logger()
 

@@ -191,21 +191,19 @@ def _future_first(source: str) -> str:
 
 
 def _without_demonstration(source: str, name: str) -> str:
-    """Leave out what is run, not defined, after the function: tests and examples of the model's own.
+    """Leave out what is run, not defined, after the function, and all that follows it.
 
-    They are not part of what was asked for, and may be wrong where the function is right.
+    Tests and examples of the model's own are not what was asked for, and may be wrong where the
+    function is right; behind them a model that didn't know when to stop goes on with other files.
     """
     nodes = _parsed_body(source)
     defined = [i for i, node in enumerate(nodes) if name in _names(node)]
     if not defined:
         return source
-    lines: list[str | None] = list(source.split("\n"))
     for before, node in pairwise(nodes[defined[-1] :]):
         if isinstance(node, _DEMONSTRATION) and node.lineno > (before.end_lineno or 0):
-            lines[node.lineno - 1 : node.end_lineno] = [None] * (
-                (node.end_lineno or node.lineno) - node.lineno + 1
-            )
-    return "\n".join(line for line in lines if line is not None)
+            return "\n".join([*source.split("\n")[: node.lineno - 1], ""])
+    return source
 
 
 def _is_program(source: str, name: str) -> bool:

@@ -3,12 +3,16 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from sandbox import Sandbox
 from study.connection import Client
 from study.ledger import Ledger
 from study.studies import Studies, StudyRecord
 from workers.llm import Endpoint
+
+SLOTS: Final = 16
+"""Threads of a worker, unless it is told otherwise: an evaluation mostly waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
