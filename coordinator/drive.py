@@ -215,6 +215,7 @@ class Drive:
         status = StudyStatus.FAILED
         try:
             yield
+            self._close_the_books()
             status = StudyStatus.COMPLETE
         except (Interrupted, KeyboardInterrupt):
             status = StudyStatus.INTERRUPTED
@@ -223,6 +224,12 @@ class Drive:
             self._save_trials()
             self._studies.set_status(study, status)
             self._studies.end_lease(study, self._holder)
+
+    def _close_the_books(self) -> None:
+        """Settle, in doubt, what a worker reserved and never came back to: nothing is out any more."""
+        for reservation in self._ledger.open_reservations(self._record.account):
+            self._ledger.settle_in_doubt(self._record.account, reservation)
+            log.warning("left_open", study=self._record.id, reservation=reservation)
 
     @property
     def _idle(self) -> bool:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from study import keys, prices, scripts
@@ -18,6 +19,17 @@ from study.trials import Trial
 LEASE_MS: Final = 15_000
 """A coordinator renews its lease at least three times within this; a dead one's ends by itself."""
 WRITE_BLOCK: Final = 500
+RECORD_FIELDS: Final = (
+    "spec",
+    "prices",
+    "account",
+    "purpose",
+    "source",
+    "base_url",
+    "scored_by_coordinator",
+    "created_at_s",
+)
+"""What a record is read from: a worker loads one for each evaluation, so the report stays out."""
 
 
 class StudyStatus(StrEnum):
@@ -125,12 +137,13 @@ class Studies:
         Raises:
             UnknownStudy: if there is none of this id.
         """
-        found = self._redis.hgetall(keys.study(study_id))
-        if "spec" not in found:
+        values = self._redis.hmget(keys.study(study_id), RECORD_FIELDS)
+        found = dict(zip(RECORD_FIELDS, values, strict=True))
+        if found["spec"] is None:
             raise UnknownStudy(study_id)
         return StudyRecord(
             id=study_id,
-            spec=StudySpec.parse(json.loads(found["spec"])),
+            spec=_spec(found["spec"]),
             prices=prices.from_dict(json.loads(found["prices"])),
             account=found["account"],
             purpose=Purpose(found["purpose"]),
@@ -233,3 +246,9 @@ class Studies:
     def end_lease(self, study_id: str, holder: str) -> None:
         """Give the study up, so that another coordinator may resume it at once."""
         self._end_lease([keys.lease(study_id)], [holder])
+
+
+@lru_cache(maxsize=64)
+def _spec(text: str) -> StudySpec:
+    """Read a spec once in each process: every evaluation asks for it."""
+    return StudySpec.parse(json.loads(text))

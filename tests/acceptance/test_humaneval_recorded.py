@@ -50,7 +50,7 @@ def study_spec(data: Path, base_url: str) -> StudySpec:
             "endpoint": {"api": "completions", "base_url": base_url},
             "limits": {"concurrency": 4},
             "price": [{"model": MODEL, "input": 0.5, "output": 1.0}],
-            "sandbox": {"timeout_s": 5.0},
+            "sandbox": {"timeout_s": 2.0},
         }
     )
 
