@@ -216,7 +216,12 @@ def _tuned(
             examples,
             cluster=cluster,
             source=_source.get(),
-            watcher=sitting.Watcher(stop=stop, on_start=watched.append, on_progress=on_progress),
+            watcher=sitting.Watcher(
+                stop=stop,
+                on_start=watched.append,
+                on_progress=on_progress,
+                on_warning=log.warning,
+            ),
             eval_func=eval_func,
         )
         trials = studies.trials(report["study"])

@@ -88,7 +88,7 @@ class LocalRedis:
         assert self._users is not None  # noqa: S101 (for mypy: it was entered)
         if not self._folder.is_dir():  # removed under our feet: nobody else can find the server
             self._users.close()
-            self._ask_to_end()
+            self._ask_to_end(self.url)
             return
         with self._changing():
             try:
@@ -158,13 +158,14 @@ class LocalRedis:
                     return
 
     def _shut_down(self) -> None:
-        self._ask_to_end()
+        # The server of now: the one of our own start may have died and been replaced by another user.
+        self._ask_to_end(self._url_file.read_text(encoding="utf-8"))
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while self._server_lives() and time.monotonic() < deadline:
             time.sleep(POLL_S)
 
-    def _ask_to_end(self) -> None:
-        client = redis.Redis.from_url(self.url, socket_timeout=STOP_TIMEOUT_S)
+    def _ask_to_end(self, url: str) -> None:
+        client = redis.Redis.from_url(url, socket_timeout=STOP_TIMEOUT_S)
         with client, suppress(redis.RedisError):
             client.shutdown(nosave=True)
 

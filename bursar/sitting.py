@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bursar import credentials
+from bursar import credentials, engine
 from bursar.cluster import Cluster
 from bursar.stand_in import Row, StandIn, address_towards, stand_in
 from coordinator.bounds import Bounds
@@ -16,7 +16,7 @@ from coordinator.held_out import HeldOut
 from coordinator.scorer import EvalFunc
 from coordinator.start import check_examples, start_study, start_test
 from coordinator.tuning import test_config, tune_study
-from study import prices
+from study import evaluators, prices
 from study.config import Config
 from study.errors import Interrupted
 from study.spec import StudySpec
@@ -31,11 +31,13 @@ class Watcher:
         stop: set it to end in order.
         on_start: called with the study once its checks are passed.
         on_progress: called about once a second.
+        on_warning: called with what the user must be told loudly.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
     on_start: Callable[[StudyRecord], None] = lambda _: None
     on_progress: Callable[[Progress], None] = lambda _: None
+    on_warning: Callable[[str], None] = lambda _: None
 
 
 def tune(
@@ -64,7 +66,12 @@ def tune(
         BursarError: whatever is wrong with spec, data, budget, key or infrastructure.
     """
     with _endpoint(
-        spec, [*examples.tune, *examples.held_out], cluster, source, in_process=bool(eval_func)
+        spec,
+        [*examples.tune, *examples.held_out],
+        cluster,
+        source,
+        watcher=watcher,
+        in_process=bool(eval_func),
     ) as endpoint:
         record = start_study(
             spec,
@@ -98,7 +105,9 @@ def resume(
     Raises:
         BursarError: as `tune`; the study's checks were passed before.
     """
-    with _endpoint(record.spec, rows, cluster, record.source, before=record.base_url) as endpoint:
+    with _endpoint(
+        record.spec, rows, cluster, record.source, watcher=watcher, before=record.base_url
+    ) as endpoint:
         return _drive(record, endpoint, cluster, watcher, None)
 
 
@@ -127,7 +136,9 @@ def test(
     Raises:
         BursarError: as `tune`.
     """
-    with _endpoint(parent.spec, rows, cluster, parent.source, before=parent.base_url) as endpoint:
+    with _endpoint(
+        parent.spec, rows, cluster, parent.source, watcher=watcher, before=parent.base_url
+    ) as endpoint:
         if limit is None:
             limit = worst_case_of_test(parent, config, rows)
         record = start_test(parent, rows, client=cluster.client, limit=limit)
@@ -197,10 +208,15 @@ def _endpoint(
     cluster: Cluster,
     source: Source,
     *,
+    watcher: Watcher,
     before: str | None = None,
     in_process: bool = False,
 ) -> Iterator[StandIn]:
-    """Who answers: the rehearsal endpoint, or the spec's own, for which there must be a key."""
+    """Who answers: the rehearsal endpoint, or the spec's own; and whether answers can be judged here."""
+    if cluster.is_local and evaluators.counts(spec.metric.evaluator):
+        warning = engine.check(source)
+        if warning:
+            watcher.on_warning(warning)
     if source is Source.MODEL:
         # In a fleet the workers hold the key; this machine need not.
         if cluster.is_local:

@@ -4,10 +4,10 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bursar import credentials, study_file
 from bursar.cli import figures, pictures, screen
@@ -19,19 +19,12 @@ from bursar.home import Home
 from bursar.interruption import stopped_by_signals
 from bursar.log_file import log_to_file
 from coordinator.data import load_examples
-from study import fleet
 from study.errors import SpecError
 from study.spec import StudySpec
 from study.studies import Purpose, Source, Studies
 
 if TYPE_CHECKING:  # what stands beside the search takes seconds to load
     from bursar.sitting import Watcher
-    from coordinator.drive import Progress
-
-NO_CONTAINERS: Final = (
-    "NO CONTAINERS: no Docker engine can be reached, so this rehearsal's own synthetic programs run "
-    "as plain processes of this machine. Nothing else would be run that way."
-)
 
 
 @app.command()
@@ -83,7 +76,7 @@ def resume(study: StudyId, as_json: Json = False) -> None:
 
         log_to_file(home)
         rows = list(Studies(cluster.client).examples(study).items())
-        with watching(cluster, what="resuming") as watcher:
+        with watching("resuming") as watcher:
             report = sitting.resume(record, rows, cluster=cluster, watcher=watcher)
     _conclude(report, record.spec, home, as_json=as_json, study_toml=None)
 
@@ -93,12 +86,12 @@ def _run(cluster: Cluster, spec: StudySpec, source: Source) -> dict[str, Any]:
 
     examples = load_examples(spec.data)
     log_to_file(cluster.home)
-    with watching(cluster, what="tuning") as watcher:
+    with watching("tuning") as watcher:
         return sitting.tune(spec, examples, cluster=cluster, source=source, watcher=watcher)
 
 
 @contextmanager
-def watching(cluster: Cluster, *, what: str) -> Iterator["Watcher"]:
+def watching(what: str) -> Iterator["Watcher"]:
     """Show progress, and let Ctrl-C end the study in order."""
     from bursar.sitting import Watcher
 
@@ -108,17 +101,12 @@ def watching(cluster: Cluster, *, what: str) -> Iterator["Watcher"]:
             meter.say("stopping: what runs may finish; Ctrl-C again leaves at once")
 
         with stopped_by_signals(on_first_signal) as stop:
-            on_progress = _and_tell_of_missing_engines(cluster, meter)
-            yield Watcher(stop=stop, on_start=meter.start, on_progress=on_progress)
-
-
-def _and_tell_of_missing_engines(cluster: Cluster, meter: Meter) -> Callable[["Progress"], None]:
-    def on_progress(progress: "Progress") -> None:
-        meter.progress(progress)
-        if cluster.is_local and not all(w.engine for w in fleet.workers(cluster.client)):
-            meter.say(NO_CONTAINERS, style="bold red")
-
-    return on_progress
+            yield Watcher(
+                stop=stop,
+                on_start=meter.start,
+                on_progress=meter.progress,
+                on_warning=lambda words: meter.say(words, style="bold red"),
+            )
 
 
 def _conclude(

@@ -55,7 +55,7 @@ def score_best(
         from bursar import sitting  # what stands beside the search takes seconds to load
 
         log_to_file(home)
-        with watching(cluster, what="testing") as watcher:
+        with watching("testing") as watcher:
             own, plan = sitting.test(
                 record, config, rows, limit=limit, cluster=cluster, watcher=watcher
             )
