@@ -28,7 +28,7 @@ from bursar.cluster import Cluster, reach
 from bursar.home import Home
 from coordinator.data import split
 from coordinator.start import start_study, start_test
-from coordinator.tuning import test_config, tune_study, worst_case_of_test
+from coordinator.tuning import evaluate_config, tune_study, worst_case_of_test
 from study.config import Arm, Config
 from study.spec import StudySpec
 from study.studies import Source
@@ -111,7 +111,7 @@ def run(judge: str, cluster: Cluster, url: str, arguments: argparse.Namespace) -
         config = Config(arm=arm, n=arguments.n)
         limit = worst_case_of_test(parent, config, cluster.client)
         record = start_test(parent, examples.tune, client=cluster.client, limit=limit)
-        test_config(record, config, client=cluster.client, broker_url=cluster.broker_url)
+        evaluate_config(record, config, client=cluster.client, broker_url=cluster.broker_url)
     wall_s, after = time.monotonic() - begun, books(url)
     calls = after["calls"] - before["calls"]
     latencies_s = calls * arguments.latency

@@ -15,7 +15,7 @@ from coordinator.drive import Progress
 from coordinator.held_out import HeldOut
 from coordinator.scorer import EvalFunc
 from coordinator.start import check_examples, start_study, start_test
-from coordinator.tuning import test_config, tune_study
+from coordinator.tuning import evaluate_config, tune_study
 from study import evaluators, prices
 from study.config import Config
 from study.errors import Interrupted
@@ -144,7 +144,7 @@ def test(
         record = start_test(parent, rows, client=cluster.client, limit=limit)
         watcher.on_start(record)
         with _workers(record, endpoint, cluster, watcher):
-            plan = test_config(
+            plan = evaluate_config(
                 record,
                 config,
                 client=cluster.client,

@@ -62,7 +62,7 @@ def tune_study(
     return found
 
 
-def test_config(
+def evaluate_config(
     record: StudyRecord,
     config: Config,
     *,
@@ -94,9 +94,6 @@ def test_config(
         stop=stop,
     )
     return plan
-
-
-test_config.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test
 
 
 def open_search(record: StudyRecord, client: Client) -> Search:

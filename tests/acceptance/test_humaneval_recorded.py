@@ -15,8 +15,7 @@ import pytest
 
 from coordinator.data import load_examples
 from coordinator.start import start_study, start_test
-from coordinator.tuning import test_config as evaluate_config
-from coordinator.tuning import worst_case_of_test
+from coordinator.tuning import evaluate_config, worst_case_of_test
 from rehearsal import Recorded, RehearsalServer
 from study import connection, keys
 from study.config import Arm, Config
