@@ -10,7 +10,7 @@ from coordinator import race
 from coordinator.beliefs import Model
 from coordinator.pool import Pool, Tokens
 from coordinator.proposer import Proposer
-from coordinator.runner import Runner, step_cost
+from coordinator.runner import Runner
 from study.config import Arm
 from study.prices import Price
 from study.trials import Trial
@@ -31,8 +31,7 @@ BUDGET_SHARE: Final = 1 / 500
 class Step:
     """What could be done next: the next rung of a runner, begun or not.
 
-    `gain` is what it is expected to improve the answer by, `cost` what it is expected to cost
-    (nanodollars).
+    `gain` is what it is expected to improve the answer by, `worth` that per nanodollar.
     """
 
     runner: Runner
@@ -95,8 +94,7 @@ class Field:
     def believe(self, number: int) -> None:
         """Take over what the model says of a runner now."""
         runner = self.runners[number]
-        runner.belief = self._model.belief(number)
-        runner.n_max = self._n_max(runner.arm, self._tokens(runner))
+        runner.believe(self._model.belief(number), self._affordable(runner))
 
     def step(self, available: int) -> Step | None:
         """The step worth most per dollar, of those that the money at hand can begin.
@@ -139,37 +137,23 @@ class Field:
     def leader(self) -> Runner | None:
         """The runner whose affordable best is highest."""
         scored = [r for r in self.runners if r.pool.examples and r.trial.reason == ""]
-        return max(scored, key=lambda r: self.best(r)[0], default=None)
+        return max(scored, key=lambda r: r.best[0], default=None)
 
     def behind(self, runner: Runner, leader: Runner) -> float:
         """How many standard errors a runner is behind the leader."""
-        mean, error = self.best(runner)
-        best, best_error = self.best(leader)
+        mean, error = runner.best
+        best, best_error = leader.best
         return (best - mean) / max(1e-9, float(np.hypot(error, best_error)))
-
-    def best(self, runner: Runner) -> tuple[float, float]:
-        """The mean and its draws' error at the best n that a request is expected to afford."""
-        tokens = self._tokens(runner)
-        affordable = [
-            i
-            for i, n in enumerate(self._n)
-            if tokens.cost(n, runner.pool.price) <= self._inference_limit
-        ] or [0]
-        if runner.arm.repeats_itself:
-            affordable = [0]
-        means = runner.belief.means[affordable]
-        at = affordable[int(means.argmax())]
-        return float(means.max()), float(runner.belief.draw_errors[at])
 
     def _steps_now(self, available: int) -> list[Step]:
         runners = [r for r in self.runners if r.live or r.pool.examples]
-        means = [self.best(r) for r in runners]
+        means = [r.best for r in runners]
         ranking = sorted((m for m, _ in means), reverse=True)
         highest = ranking[0] if ranking else None
         second = ranking[1] if len(ranking) > 1 else highest
         live = [(r, m) for r, m in zip(runners, means, strict=True) if r.live and not r.todo]
         if not self.full:
-            live += [(c, self.best(c)) for c in self._candidates]
+            live += [(c, c.best) for c in self._candidates]
         steps = []
         for runner, (mean, error) in live:
             begun = runner.trial.number >= 0
@@ -182,27 +166,27 @@ class Field:
     def _step(
         self, runner: Runner, mean: float, error: float, rival: float, available: int
     ) -> Step | None:
-        rung = runner.next_rung()
-        if rung is None:
+        """The next rung, valued by the best of all rungs above, since small steps change no mind."""
+        ahead = [missing for rung in runner.ladder() if (missing := runner.missing(rung))]
+        if not ahead:
             return None
-        missing = runner.missing(rung)
-        if self._bound(runner.arm, self._examples[missing[0][0]], 1) > available:
+        if self._bound(runner.arm, self._examples[ahead[0][0][0]], 1) > available:
             self.priced_out = True
             return None
-        done, asked = runner.pool.draws, runner.pool.asked
-        gain = race.gain(
-            mean=mean,
-            rival=rival,
-            error=race.error_after(error=error, draws=done, draws_after=asked),
-            draws=asked,
-            draws_after=asked + sum(draws for _, draws in missing),
-        )
         tokens = self._tokens(runner)
-        if runner.trial.number < 0:
-            too_dear = tokens.cost(self._n[0], runner.pool.price) > 2 * self._inference_limit
-            gain = 0.0 if too_dear else gain
-        cost = step_cost(missing, tokens, runner.pool)
-        return Step(runner=runner, gain=gain, worth=gain / (cost + self._overhead))
+        if runner.trial.number < 0 and (
+            tokens.cost(self._n[0], runner.pool.price) > 2 * self._inference_limit
+        ):
+            return Step(runner=runner, gain=0.0, worth=0.0)
+        done, asked = runner.pool.draws, runner.pool.asked
+        error = race.error_after(error=error, draws=done, draws_after=asked)
+        steps = []
+        for missing in ahead:
+            after = asked + sum(draws for _, draws in missing)
+            gain = race.gain(mean=mean, rival=rival, error=error, draws=asked, draws_after=after)
+            cost = runner.cost(missing, tokens) + self._overhead
+            steps.append(Step(runner=runner, gain=gain, worth=gain / cost))
+        return max(steps, key=lambda step: step.worth)
 
     def _gather(self) -> None:
         """Fill up the candidates; forecasts are made anew, since beliefs move."""
@@ -220,12 +204,12 @@ class Field:
                 break
             self._candidates.append(self._runner(arm, -1))
         for candidate in self._candidates:
-            candidate.belief = self._model.forecast(candidate.arm)
+            candidate.believe(self._model.forecast(candidate.arm), self._affordable(candidate))
 
     def _told(self) -> dict[Arm, float]:
         """What the proposer hears of each arm; one that broke the inference budget is bad."""
         scored = [r for r in self.runners if r.pool.examples]
-        values = {r.arm: self.best(r)[0] for r in scored}
+        values = {r.arm: r.best[0] for r in scored}
         if values:
             lowest, highest = min(values.values()), max(values.values())
             bad = lowest - 0.25 * (highest - lowest)
@@ -236,28 +220,28 @@ class Field:
 
     def _runner(self, arm: Arm, number: int) -> Runner:
         pool = Pool(arm, len(self._examples), self._prices[arm.model])
-        runner = Runner(
-            trial=Trial(number=number, arm=arm),
-            pool=pool,
-            belief=self._model.forecast(arm),
-            n_max=1,
-        )
-        runner.n_max = self._n_max(arm, self._tokens(runner))
+        belief = self._model.forecast(arm)
+        runner = Runner(trial=Trial(number=number, arm=arm), pool=pool, belief=belief)
+        runner.believe(belief, self._affordable(runner))
         return runner
 
-    def _n_max(self, arm: Arm, tokens: Tokens) -> int:
-        price = self._prices[arm.model]
-        fitting = [n for n in self._n if tokens.cost(n, price) <= self._inference_limit]
-        return max(fitting, default=self._n[0])
+    def _affordable(self, runner: Runner) -> list[int]:
+        """The values of n that a request of the arm is expected to afford; the least at least."""
+        if runner.arm.repeats_itself:
+            return [self._n[0]]
+        tokens, price = self._tokens(runner), runner.pool.price
+        call = tokens.cost(0, price)
+        answer = tokens.cost(1000, price) - call
+        fits = int(1000 * (self._inference_limit - call) / max(1, answer))
+        return [n for n in self._n if n <= fits] or [self._n[0]]
 
     def _tokens(self, runner: Runner) -> Tokens:
         """What requests use: of the arm itself, else of its kin, else a guess from the bound."""
         own = runner.pool.tokens
         if own is not None:
             return own
-        seen = [r.pool for r in self.runners if r.pool.tokens is not None]
-        kin = [p for p in seen if p.arm.model == runner.arm.model] or seen
-        known = [t for p in kin if (t := p.tokens) is not None]
+        seen = [(r.arm.model, t) for r in self.runners if (t := r.pool.tokens) is not None]
+        known = [t for model, t in seen if model == runner.arm.model] or [t for _, t in seen]
         prompt = float(np.mean([t.prompt for t in known])) if known else 200.0
         output = float(np.mean([t.output for t in known])) if known else 200.0
         return Tokens(

@@ -41,13 +41,16 @@ class Pool:
         arm: whose draws these are.
         examples: how many examples there are; a cell's index is its example's.
         price: of the arm's model.
+
+    `draws` counts the scored ones, `examples` those that have any.
     """
 
     def __init__(self, arm: Arm, examples: int, price: Price) -> None:
         self.arm, self.price = arm, price
         self.cells = [Cell() for _ in range(examples)]
-        self.errors = 0
+        self.draws = self.examples = self.errors = 0
         self._sums = _TokenSums()
+        self._tokens: Tokens | None = None
 
     def record(self, index: int, result: Scored) -> None:
         """Take a result into its cell; one with an error says nothing, but its tokens count."""
@@ -60,9 +63,12 @@ class Pool:
             cell.calls += result.paid.calls
             cell.answers += result.draws
         self._sums.add(cell)
+        self._tokens = self._sums.tokens()
         if result.error or (result.passes is None and not result.curve):
             self.errors += 1
             return
+        self.examples += not cell.scored
+        self.draws += result.draws
         if result.passes is not None:
             cell.draws += len(result.passes)
             cell.passes += sum(result.passes)
@@ -71,24 +77,14 @@ class Pool:
             cell.curve = dict(result.curve)
 
     @property
-    def draws(self) -> int:
-        """All scored draws."""
-        return sum(cell.draws for cell in self.cells)
-
-    @property
     def asked(self) -> int:
         """All draws planned so far."""
         return sum(cell.asked for cell in self.cells)
 
     @property
-    def examples(self) -> int:
-        """How many examples have scored draws."""
-        return sum(cell.scored for cell in self.cells)
-
-    @property
     def tokens(self) -> "Tokens | None":
         """What a request uses, as far as it was seen; None before the first answer."""
-        return self._sums.tokens()
+        return self._tokens
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ class Runner:
         trial: as it stands now.
         pool: what was bought of it.
         belief: what is believed of it.
+        best: the mean at the best n that it affords, and its draws' standard error.
         n_max: the most answers that a request may ask for, as far as is known.
         todo: evaluations that were planned and not yet sent.
         out: how many of its evaluations are out.
@@ -29,7 +30,8 @@ class Runner:
     trial: Trial
     pool: Pool
     belief: Belief
-    n_max: int
+    best: tuple[float, float] = (0.0, 0.0)
+    n_max: int = 1
     todo: deque[Work] = field(default_factory=deque)
     out: int = 0
 
@@ -48,6 +50,13 @@ class Runner:
         """Whether nothing of it is planned or out."""
         return not self.todo and not self.out
 
+    def believe(self, belief: Belief, affordable: Sequence[int]) -> None:
+        """Take over a belief; `affordable` are the first values of n, as many as it can pay."""
+        means = belief.means[: len(affordable)]
+        at = int(means.argmax())
+        self.belief, self.n_max = belief, affordable[-1]
+        self.best = float(means[at]), float(belief.draw_errors[at])
+
     def ladder(self) -> list[Rung]:
         """Its rungs."""
         return race.rungs(
@@ -57,6 +66,13 @@ class Runner:
     def climbed(self) -> int:
         """How many rungs were planned in full."""
         return sum(not self.missing(rung) for rung in self.ladder())
+
+    def cost(self, missing: Sequence[tuple[int, int]], tokens: Tokens) -> float:
+        """What the missing draws are expected to cost, in nanodollars."""
+        answers = sum(draws for _, draws in missing)
+        calls = answers if self.arm.repeats_itself else len(missing)
+        call = tokens.cost(0, self.pool.price)
+        return calls * call + answers * (tokens.cost(1, self.pool.price) - call)
 
     def next_rung(self) -> Rung | None:
         """The first rung that was not planned in full; None at the top."""
@@ -100,12 +116,3 @@ class Runner:
                     draws=draws,
                 )
             )
-
-
-def step_cost(missing: Sequence[tuple[int, int]], tokens: Tokens, runner_pool: Pool) -> float:
-    """What a step is expected to cost, in nanodollars."""
-    calls = sum(draws if runner_pool.arm.repeats_itself else 1 for _, draws in missing)
-    answers = sum(draws for _, draws in missing)
-    return calls * tokens.cost(0, runner_pool.price) + answers * (
-        tokens.cost(1, runner_pool.price) - tokens.cost(0, runner_pool.price)
-    )
