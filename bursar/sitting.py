@@ -65,21 +65,16 @@ def tune(
     Raises:
         BursarError: whatever is wrong with spec, data, budget, key or infrastructure.
     """
-    with _endpoint(
-        spec,
-        [*examples.tune, *examples.held_out],
-        cluster,
-        source,
-        watcher=watcher,
-        in_process=bool(eval_func),
-    ) as endpoint:
+    rows = [*examples.tune, *examples.held_out]
+    in_process = eval_func is not None
+    with _endpoint(spec, rows, cluster, source, watcher=watcher, in_process=in_process) as endpoint:
         record = start_study(
             spec,
             examples,
             client=cluster.client,
             source=source,
             base_url=endpoint.base_url or None,
-            scored_by_coordinator=eval_func is not None,
+            scored_by_coordinator=in_process,
         )
         return _drive(record, endpoint, cluster, watcher, eval_func)
 

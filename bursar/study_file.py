@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coordinator.data import FORMATS
-from study.spec import StudySpec
+from study.spec import DataSpec, StudySpec
 
 
 def read(path: Path) -> StudySpec:
@@ -19,8 +19,13 @@ def read(path: Path) -> StudySpec:
         SpecError: it can't be read, or is wrong.
     """
     spec = StudySpec.load(path)
+    if not is_local(spec.data):
+        return spec
     local = (path.parent / Path(spec.data.path).expanduser()).resolve()
-    if not local.is_file() and not set(local.suffixes) & set(FORMATS):
-        return spec  # a name on the hub
     data = spec.data.model_copy(update={"path": str(local)})
     return spec.model_copy(update={"data": data})
+
+
+def is_local(data: DataSpec) -> bool:
+    """Whether the data is a file, by its name; else it is a name on the hub."""
+    return bool(set(Path(data.path).suffixes) & set(FORMATS))

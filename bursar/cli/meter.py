@@ -65,7 +65,7 @@ class Meter:
         """Say something once, above the picture."""
         if sentence not in self._said:
             self._said.add(sentence)
-            self._console.print(Text(sentence, style=style))
+            self._console.print(Text(sentence, style=style), soft_wrap=self._live is None)
 
     def progress(self, progress: "Progress") -> None:
         """Take in how things stand."""

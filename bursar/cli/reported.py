@@ -81,7 +81,7 @@ def _end(error: BursarError, *, as_json: bool) -> NoReturn:
     style = "bold yellow" if interrupted else "bold red"
     message = str(error)
     screen.notes().print(f"[{style}]{word}:[/] ", end="")
-    screen.notes().print(message, markup=False)
+    screen.notes().print(message, markup=False, soft_wrap=True)
     if as_json:
         screen.show({"error": _as_json(error)}, as_json=True)
     raise typer.Exit(error.exit_code) from error

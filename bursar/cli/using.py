@@ -19,6 +19,7 @@ from bursar.completion import Completer, Request, extract_text
 from bursar.configs import config_of
 from bursar.home import Home
 from bursar.log_file import log_to_file
+from bursar.study_file import is_local
 from coordinator.data import Row, load_examples
 from coordinator.report import budget_row, public_config
 from study import money, templates
@@ -153,6 +154,13 @@ def _rows(record: StudyRecord, split: str) -> Sequence[tuple[str, Row]]:
     if split in (HELD_OUT, TUNED_ON):
         examples = load_examples(data)
         rows = examples.held_out if split == HELD_OUT else examples.tune
+    elif is_local(data):
+        raise DataError(
+            field="--split",
+            value=split,
+            problem="a local file has no splits",
+            remedy=f"leave it out, or write {HELD_OUT} or {TUNED_ON}",
+        )
     else:
         whole = load_examples(data.model_copy(update={"split": split}))
         rows = (*whole.held_out, *whole.tune)
