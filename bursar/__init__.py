@@ -8,7 +8,7 @@ from bursar.api import create, rehearsal, tune
 from bursar.api import evaluate as test
 from bursar.completion import Response, extract_text
 from bursar.domains import choice, lograndint, loguniform, randint, uniform
-from bursar.python_tests import python_tests
+from bursar.verdicts import python_tests
 from study.errors import (
     BudgetTooSmall,
     BursarError,

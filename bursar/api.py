@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from bursar import aggregates, arguments
 from bursar.aggregates import Aggregate
 from bursar.analysis import Analysis, analysed
@@ -18,9 +20,10 @@ from bursar.cluster import reach
 from bursar.completion import Response, extract_text
 from bursar.home import Home
 from bursar.interruption import stopped_by_signals
-from bursar.python_tests import python_tests
+from bursar.log_file import log_through_logging
 from bursar.requesting import requests
 from bursar.trial_log import TrialLog
+from bursar.verdicts import python_tests
 from study.errors import SpecError
 from study.studies import Source, Studies, StudyRecord
 
@@ -199,6 +202,8 @@ def _tuned(
     from coordinator.data import split
     from coordinator.drive import Progress
 
+    if not structlog.is_configured():
+        log_through_logging()
     spec, home = read.spec, Home()
     _check_not_empty(data)
     examples = split(read.prompts.rows_with_columns(data), tune_size=len(data))

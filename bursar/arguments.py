@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bursar.callables import Prompts
-from bursar.python_tests import python_tests
+from bursar.verdicts import python_tests
 from study.errors import SpecError
 from study.evaluators import PYTHON_TESTS
 from study.spec import StudySpec

@@ -17,8 +17,14 @@ def log_to_file(home: Home) -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("coordinator").setLevel(logging.INFO)
+    log_through_logging()
+
+
+def log_through_logging() -> None:
+    """Send structured events through Python's own logging, since structlog alone would print them."""
     structlog.configure(
         processors=[
+            structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,

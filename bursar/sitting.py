@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from bursar import credentials, engine
 from bursar.cluster import Cluster
@@ -16,11 +16,17 @@ from coordinator.held_out import HeldOut
 from coordinator.scorer import EvalFunc
 from coordinator.start import check_examples, start_study, start_test
 from coordinator.tuning import evaluate_config, tune_study
-from study import evaluators, prices
+from study import evaluators, fleet, prices
 from study.config import Config
 from study.errors import Interrupted
 from study.spec import StudySpec
 from study.studies import Source, StudyRecord
+
+
+NO_WORKERS: Final = (
+    "no worker is there yet: the study waits for one. Start some where BURSAR_REDIS_URL names the "
+    "same Redis: python -m workers"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +194,8 @@ def _workers(
         additions=endpoint.environment,
         on_failure=watcher.stop.set,
     ) as workers:
+        if workers is None and not fleet.workers(cluster.client):
+            watcher.on_warning(NO_WORKERS)
         try:
             yield
         except Interrupted:

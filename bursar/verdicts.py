@@ -1,4 +1,4 @@
-"""python_tests: whether answers pass a problem's tests, run in the sandbox from this process."""
+"""Verdicts: whether answers pass a problem's tests, run in the sandbox from this process, each once."""
 
 import atexit
 import hashlib
