@@ -47,7 +47,7 @@ def says_anything(responses: list[str], **example: Any) -> dict[str, float]:
 
 def spec(judge: str, slots: int, url: str, examples: int) -> StudySpec:
     """A study of one arm, as wide as the slots."""
-    containers = {"programs-reused": {"evaluations_per_container": 16}}
+    containers = {"programs-reused": {"evaluations_per_container": 50}}
     return StudySpec.parse(
         {
             "name": "bench",

@@ -41,6 +41,7 @@ def redis_url() -> str:
 
 app: Final[Celery] = broker.app(connection.broker_url(redis_url()))
 app.conf.update(worker_pool="threads", worker_concurrency=SLOTS)
+app.events.dispatcher_cls = "workers.events:WholeEventDispatcher"
 
 
 @app.task(name=EVALUATE_EXAMPLE)  # type: ignore[untyped-decorator]
