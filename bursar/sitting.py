@@ -22,7 +22,6 @@ from study.errors import Interrupted
 from study.spec import StudySpec
 from study.studies import Source, StudyRecord
 
-
 NO_WORKERS: Final = (
     "no worker is there yet: the study waits for one. Start some where BURSAR_REDIS_URL names the "
     "same Redis: python -m workers"

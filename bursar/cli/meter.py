@@ -141,4 +141,4 @@ class Meter:
             )
             grid.add_row("", Text(words, style="dim", overflow="ellipsis", no_wrap=True))
         note = [Text(progress.note, style="yellow")] if progress.note else []
-        return Group(Text(f"{self._elapsed}  {self._title}", style="dim"), grid, *note)
+        return Group(Text(self._elapsed, style="dim"), grid, *note)
