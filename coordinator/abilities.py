@@ -27,9 +27,9 @@ OWN_SPREAD: Final = 0.6
 """How much an example's ease for one arm differs from its ease for all, in spreads."""
 IMPOSSIBLE: Final = 0.04
 """The share of examples that an arm never passes for a reason of its own: cut answers, a format."""
-REFITS: Final = 3
+REFITS: Final = 2
 """Rounds of messages in a refit; they change little after the second."""
-ANCHORS: Final = 8
+ANCHORS: Final = 4
 """Values of n at which the errors that arise from ability and spread are worked out."""
 TINY: Final = 1e-30
 
@@ -54,6 +54,7 @@ def _smoothing() -> Floats:
 
 
 _SMOOTHING: Final = _smoothing()
+_FLAT: Final = _SMOOTHING.reshape(-1, len(LOGITS))
 _SCATTER = np.zeros((_CENTRE.size, len(SPREAD) * len(LOGITS)))
 _SCATTER[np.arange(_CENTRE.size), (_SPREAD_INDEX[:, None] * len(LOGITS) + _CENTRE).ravel()] = 1.0
 
@@ -154,8 +155,7 @@ class Abilities:
             return self.forecast(arm.pool.arm)
         heard, ease, _ = self._hear(arm)
         paths = ((arm.weights / heard)[:, :, None] * ease[:, None, :]).reshape(len(arm.rows), -1)
-        centres = (paths @ _SCATTER).reshape(len(arm.rows), len(SPREAD), len(LOGITS))
-        seen = np.einsum("esc,scz->ez", centres, _SMOOTHING) * arm.likelihood
+        seen = (paths @ _SCATTER @ _FLAT) * arm.likelihood
         seen /= seen.sum(axis=1, keepdims=True)
         unseen = np.setdiff1d(np.arange(self._examples), arm.rows)
         worth = self._worth(arm.pool.arm)
@@ -165,11 +165,13 @@ class Abilities:
             centre[_SPREAD_INDEX[:, None], _CENTRE],
             _normalised(self._ease[unseen]).sum(axis=0),
         )
-        weighted = arm.likelihood[:, :, None] * worth[:, self._anchors]
-        of_seen = np.einsum("scz,ezn->escn", _SMOOTHING, weighted, optimize=True)
-        for row in range(len(arm.rows)):
-            at = of_seen[row][_SPREAD_INDEX[:, None], _CENTRE]
-            by_point += np.einsum("kdn,d->kn", at, ease[row]) / heard[row][:, None]
+        weighted = arm.likelihood[:, None, :] * worth[:, self._anchors].T
+        of_seen = np.tensordot(weighted, _SMOOTHING, axes=(2, 2))[
+            :, :, _SPREAD_INDEX[:, None], _CENTRE
+        ]
+        by_point += (
+            ((of_seen @ ease[:, None, :, None])[:, :, :, 0] / heard[:, None, :]).sum(axis=0).T
+        )
         logits = np.concatenate([seen, self._unseen(arm.weights, unseen)])
         return self._summary(logits, worth, arm.weights, by_point / self._examples)
 
@@ -205,10 +207,8 @@ class Abilities:
     def _unseen(self, weights: Floats, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Floats:
         """[e, logit]: what is expected of examples that the arm has no draws of."""
         ease = _normalised(self._ease[rows])
-        paths = (weights[:, None] * np.ones(len(EASE))).ravel()[:, None] * _SCATTER
-        by_ease = paths.reshape(len(weights), len(EASE), -1).sum(axis=0)
-        centres = (ease @ by_ease).reshape(len(rows), len(SPREAD), len(LOGITS))
-        return np.asarray(np.einsum("esc,scz->ez", centres, _SMOOTHING))
+        by_ease = np.tensordot(weights, _SCATTER.reshape(len(weights), len(EASE), -1), axes=1)
+        return np.asarray(ease @ by_ease @ _FLAT)
 
     def _summary(self, logits: Floats, worth: Floats, weights: Floats, means: Floats) -> Belief:
         """From the logits of each example [e, z], and the mean for each ability and spread [k, n].
@@ -217,7 +217,7 @@ class Abilities:
         """
         values = logits @ worth
         variances = np.maximum(0.0, logits @ worth**2 - values**2)
-        between = values.var(axis=0) + variances.mean(axis=0)
+        between = (values.var(axis=0) + variances.mean(axis=0) + _unheard_of(values)) / 2
         together = weights @ (means - weights @ means) ** 2
         together = np.interp(np.arange(worth.shape[1]), self._anchors, together)
         return Belief(
@@ -225,6 +225,12 @@ class Abilities:
             draw_errors=np.sqrt(variances.mean(axis=0) / self._examples + together),
             example_errors=np.sqrt(between / self._examples),
         )
+
+
+def _unheard_of(values: Floats) -> Floats:
+    """The variance of examples by the rule of succession: what was never seen may still exist."""
+    share = (np.abs(values).sum(axis=0) + 1) / (len(values) + 2)
+    return np.asarray(np.maximum(0.0, share * (1 - share)))
 
 
 def _normalised(logs: Floats) -> Floats:

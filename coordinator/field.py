@@ -23,6 +23,8 @@ DULL_MAX: Final = 24
 """Proposals looked at in a row, none of them worth its money, before no more are asked for."""
 GAIN_MIN: Final = 3e-4
 """A step expected to improve the metric by less (on its scale) isn't worth its money."""
+CONFIRMED: Final = 100
+"""An answer rests on all examples, or on so many."""
 BUDGET_SHARE: Final = 1 / 500
 """Added to a step's cost, as a share of the budget: what is little of it counts alike."""
 
@@ -106,16 +108,24 @@ class Field:
             self._gather()
             steps = self._steps_now(available)
             worthy = [s for s in steps if s.gain >= GAIN_MIN * self._model.scale]
-            if worthy:
+            ready = [s for s in worthy if s.runner.known] or worthy
+            if ready:
                 self._dull = 0
-                return max(worthy, key=lambda step: step.worth)
+                return max(ready, key=lambda step: step.worth)
             if not any(r.pool.examples for r in self.runners) and steps:
                 return max(steps, key=lambda step: step.worth)
             if self.waiting or not self._candidates or self._dull >= DULL_MAX:
-                return None
+                return self._confirmation(steps)
             self._dull += len(self._candidates)
             self._shelf += self._candidates
             self._candidates = []
+
+    def _confirmation(self, steps: Sequence[Step]) -> Step | None:
+        """The leader's next rung, while the answer rests on few examples; it must come alone."""
+        leader = self.leader()
+        if leader is None or leader.pool.examples >= min(CONFIRMED, len(self._examples)):
+            return None
+        return next((s for s in steps if s.runner is leader and leader.known), None)
 
     def take(self, step: Step) -> Runner:
         """Plan a step's evaluations."""

@@ -46,6 +46,11 @@ class Runner:
         return not self.trial.state.finished
 
     @property
+    def known(self) -> bool:
+        """Whether at least half of what was asked for has come: enough to judge the next step by."""
+        return not self.todo and 2 * self.pool.draws >= self.pool.asked
+
+    @property
     def idle(self) -> bool:
         """Whether nothing of it is planned or out."""
         return not self.todo and not self.out

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
+import threadpoolctl  # type: ignore[import-untyped]
+
 from coordinator import recommend
 from coordinator.abilities import Abilities
 from coordinator.beliefs import Model
@@ -20,7 +22,7 @@ from study.prices import Price
 from study.space import SearchSpace
 from study.trials import Estimate, Trial, TrialState
 
-REFIT_GROWTH: Final = 1.15
+REFIT_GROWTH: Final = 1.3
 """The model reads everything again when there are so many times the results of the last time."""
 HOPELESS_ERRORS: Final = 3.5
 """An arm so many standard errors behind the leader is pruned."""
@@ -63,6 +65,8 @@ class Search:
         seed: int,
         proposer: Proposer | None = None,
     ) -> None:
+        # Its matrices are small: more threads than one only spin, on cores that others need.
+        threadpoolctl.threadpool_limits(1, user_api="blas")
         self._n, self._examples = space.n, list(examples)
         self._index = {example: i for i, example in enumerate(self._examples)}
         self._inference_limit, self._bound = inference_limit, bound

@@ -1,0 +1,298 @@
+"""What the search promises, on a surface of known truth."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.plan import Work
+from coordinator.search import Search
+from study.messages import Scored
+from study.trials import TrialState
+
+from .conftest import DOLLAR, EXAMPLES, Loop, cost, passing, true_value
+
+MakeSearch = Callable[..., Search]
+
+
+def test_the_recommendation_is_nearly_as_good_as_the_best_and_fits_the_inference_budget(
+    make_search: MakeSearch,
+) -> None:
+    search = make_search()
+    Loop(search, DOLLAR // 2).run()
+    found = search.recommend()
+    assert found is not None
+    assert found.config.arm.template == 1
+    assert true_value(found.config) >= 0.93
+    assert cost(found.config) <= DOLLAR // 100
+    assert abs(found.value - true_value(found.config)) <= 2 * found.std_error
+
+
+@pytest.mark.parametrize("budget_usd", [0.01, 0.1])
+def test_spent_and_reserved_never_pass_the_budget(
+    make_search: MakeSearch, budget_usd: float
+) -> None:
+    budget = int(budget_usd * DOLLAR)
+    loop = Loop(make_search(optimization_limit=budget), budget)
+    loop.run()  # asserts at every reservation
+    assert 0 < loop.spent <= budget
+
+
+def test_the_last_dollars_are_not_stranded_by_large_evaluations(make_search: MakeSearch) -> None:
+    budget = DOLLAR // 200
+    search = make_search({"model": "cheap"}, optimization_limit=budget)
+    loop = Loop(search, budget)
+    assert loop.run() == "the budget cannot pay for another evaluation"
+    smallest = min(loop.works, key=lambda work: work.draws)
+    assert smallest.draws == 1
+
+
+def test_a_budget_below_one_evaluation_finishes_at_once_and_recommends_nothing(
+    make_search: MakeSearch,
+) -> None:
+    search = make_search(optimization_limit=10)
+    assert search.next(available=10) is None
+    assert search.finished == "the budget cannot pay for another evaluation"
+    assert search.recommend() is None
+
+
+def test_no_draw_is_asked_for_twice(make_search: MakeSearch) -> None:
+    loop = Loop(make_search(), DOLLAR // 4)
+    loop.run()
+    draws = [
+        (work.arm.key, work.example, work.first_draw + i)
+        for work in loop.works
+        for i in range(work.draws)
+    ]
+    assert len(draws) == len(set(draws))
+
+
+def test_no_arm_is_tried_twice(make_search: MakeSearch) -> None:
+    search = make_search()
+    Loop(search, DOLLAR // 4).run()
+    keys = [trial.arm.key for trial in search.trials]
+    assert len(keys) == len(set(keys)) > 4
+
+
+def test_arms_that_break_the_inference_budget_die_after_their_first_examples(
+    make_search: MakeSearch,
+) -> None:
+    limit = cost_of_one_dear_answer() // 2
+    search = make_search(inference_limit=limit)
+    loop = Loop(search, DOLLAR // 4)
+    loop.run()
+    dear = [trial for trial in search.trials if trial.arm.model == "dear"]
+    assert dear
+    assert {trial.state for trial in dear} == {TrialState.PRUNED}
+    assert all("above the inference budget" in trial.reason for trial in dear)
+    assert all(sum(w.trial == t.number for w in loop.works) <= 5 for t in dear)
+    found = search.recommend()
+    assert found is not None
+    assert found.config.arm.model == "cheap"
+    assert found.inference_cost_nanodollars <= limit
+
+
+def test_an_arm_that_repeats_itself_is_asked_one_draw_at_a_time_and_answers_once(
+    make_search: MakeSearch,
+) -> None:
+    search = make_search({"temperature": 0.0})
+    loop = Loop(search, DOLLAR // 4)
+    assert loop.run() == "the space is exhausted"
+    assert {work.draws for work in loop.works} == {1}
+    found = search.recommend()
+    assert found is not None
+    assert found.config.n == 1
+
+
+def test_a_finite_space_is_tried_in_full_and_then_exhausted(make_search: MakeSearch) -> None:
+    search = make_search({"temperature": [0.5, 1.0]}, trials_max=None)
+    Loop(search, 20 * DOLLAR).run()
+    assert len(search.trials) == 8
+    assert search.finished in (
+        "the space is exhausted",
+        "more money would not change the answer",
+    )
+
+
+def test_only_as_many_arms_are_tried_as_asked_for(make_search: MakeSearch) -> None:
+    search = make_search(trials_max=3)
+    assert Loop(search, DOLLAR).run() == "as many trials as asked for"
+    assert len(search.trials) == 3
+    assert all(trial.state.finished for trial in search.trials)
+
+
+def test_money_that_cannot_change_the_answer_stays_unspent(make_search: MakeSearch) -> None:
+    def solved(work: Work, _: np.random.Generator) -> dict[str, Any]:
+        return {"passes": [True] * work.draws}
+
+    search = make_search()
+    loop = Loop(search, 20 * DOLLAR, answers=solved)
+    assert loop.run() == "more money would not change the answer"
+    assert loop.spent < DOLLAR
+    found = search.recommend()
+    assert found is not None
+    assert found.config.arm.model == "cheap"
+
+
+def test_a_small_metric_is_sought_where_the_mode_is_min(make_search: MakeSearch) -> None:
+    search = make_search(mode="min")
+    Loop(search, DOLLAR // 4).run()
+    found = search.recommend()
+    assert found is not None
+    assert (found.config.arm.model, found.config.arm.template) == ("cheap", 0)
+    assert found.config.n == 1
+    assert 0 <= found.value < 0.6
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_metrics_that_judge_answers_together_go_the_same_way(
+    make_search: MakeSearch, mode: str
+) -> None:
+    sign = 1 if mode == "max" else -1
+
+    def graded(work: Work, random: np.random.Generator) -> dict[str, Any]:
+        grade = 10 * passing(work.arm, work.example) + random.normal(0, 0.5)
+        draws = work.first_draw + work.draws
+        return {"curve": {n: sign * (grade + np.log2(n)) for n in (1, 2, 4, 8, 16) if n <= draws}}
+
+    search = make_search(count_metric=None, mode=mode)
+    Loop(search, DOLLAR // 2, answers=graded).run()
+    found = search.recommend()
+    assert found is not None
+    assert (found.config.arm.model, found.config.arm.template) == ("dear", 1)
+    assert found.lower < found.value < found.upper
+    assert sign * found.value > 7
+
+
+def test_a_resumed_search_recommends_the_same_given_the_same_results(
+    make_search: MakeSearch,
+) -> None:
+    first = make_search()
+    loop = Loop(first, DOLLAR // 4)
+    loop.run(works_max=150)
+    resumed = make_search()
+    resumed.restore(first.trials)
+    for result in loop.results:
+        resumed.record(result)
+    assert resumed.recommend() == first.recommend()
+    assert [t.arm for t in resumed.trials] == [t.arm for t in first.trials]
+    work = resumed.next(available=DOLLAR)
+    assert work is not None
+    asked = {(r.arm, r.example, r.first_draw) for r in loop.results}
+    assert (work.arm.key, work.example, work.first_draw) not in asked
+
+
+def test_the_recommendation_does_not_depend_on_the_order_of_the_results(
+    make_search: MakeSearch,
+) -> None:
+    first = make_search()
+    loop = Loop(first, DOLLAR // 4)
+    loop.run(works_max=100)
+    shuffled = make_search()
+    shuffled.restore(first.trials)
+    for result in random.Random(1).sample(loop.results, len(loop.results)):
+        shuffled.record(result)
+    found, expected = shuffled.recommend(), first.recommend()
+    assert found is not None
+    assert expected is not None
+    assert found.config == expected.config
+    assert found.value == pytest.approx(expected.value)
+
+
+def test_a_refused_configuration_fails_and_the_search_goes_on(make_search: MakeSearch) -> None:
+    search = make_search()
+    work = search.next(available=DOLLAR)
+    assert work is not None
+    search.fail(work.trial, "unknown parameter")
+    Loop(search, DOLLAR // 10).run()
+    failed = search.trials[work.trial]
+    assert (failed.state, failed.reason) == (TrialState.FAILED, "unknown parameter")
+    found = search.recommend()
+    assert found is not None
+    assert found.config.arm != work.arm
+
+
+def test_what_the_ledger_refused_is_asked_for_again(make_search: MakeSearch) -> None:
+    search = make_search()
+    work = search.next(available=DOLLAR)
+    assert work is not None
+    search.unaffordable(work)
+    assert search.next(available=DOLLAR) == work
+
+
+def test_what_was_given_up_is_not_asked_for_again(make_search: MakeSearch) -> None:
+    search = make_search()
+    lost = search.next(available=DOLLAR)
+    assert lost is not None
+    search.lost(lost)
+    loop = Loop(search, DOLLAR // 10)
+    assert loop.run() is not None
+    assert lost not in loop.works
+
+
+def test_results_with_errors_say_nothing_but_their_cost_counts(make_search: MakeSearch) -> None:
+    def raising(work: Work, _: np.random.Generator) -> dict[str, Any]:
+        return {"passes": [], "error": "ZeroDivisionError"}
+
+    search = make_search()
+    loop = Loop(search, DOLLAR // 20, answers=raising)
+    assert loop.run() is not None
+    assert search.recommend() is None
+    assert search.completions_paid == sum(result.draws for result in loop.results) > 0
+
+
+def test_many_slots_are_supplied_at_once_from_several_arms(make_search: MakeSearch) -> None:
+    search = make_search()
+    works = [search.next(available=100 * DOLLAR) for _ in range(64)]
+    assert None not in works
+    assert len({work.trial for work in works if work is not None}) > 4
+
+
+def test_every_change_of_a_trial_is_reported_once(make_search: MakeSearch) -> None:
+    search = make_search()
+    Loop(search, DOLLAR // 10).run()
+    reported = {trial.number: trial for trial in search.changed()}
+    assert list(reported.values()) == sorted(reported.values(), key=lambda t: t.number) or reported
+    assert [reported[t.number] for t in search.trials] == list(search.trials)
+    assert search.changed() == []
+
+
+def test_the_pareto_front_rises_with_cost_and_holds_the_recommendation(
+    make_search: MakeSearch,
+) -> None:
+    search = make_search()
+    Loop(search, DOLLAR // 4).run()
+    front = search.pareto_front()
+    costs = [estimate.inference_cost_nanodollars for estimate in front]
+    assert costs == sorted(costs)
+    assert len(front) > 2
+    assert all(estimate.inference_cost_nanodollars <= DOLLAR // 100 for estimate in front)
+
+
+def test_proposals_made_ahead_lead_to_the_same_kind_of_answer(make_search: MakeSearch) -> None:
+    search = make_search(proposer=None)
+    loop = Loop(search, DOLLAR // 4)
+    try:
+        while search.finished is None:
+            loop.run()
+    finally:
+        search.close()
+    found = search.recommend()
+    assert found is not None
+    assert true_value(found.config) > 0.85
+
+
+def cost_of_one_dear_answer() -> int:
+    result = Loop.answer
+    assert result is not None
+    return 100 * 4_000 + 200 * 20_000
+
+
+def test_every_example_has_an_index(make_search: MakeSearch) -> None:
+    search = make_search()
+    loop = Loop(search, DOLLAR // 4)
+    loop.run()
+    assert {result.example for result in loop.results} == set(EXAMPLES)
+    assert all(isinstance(result, Scored) for result in loop.results)
