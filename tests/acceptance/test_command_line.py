@@ -259,8 +259,9 @@ def running(tmp_path: Path, repository: Path) -> Iterator[tuple[subprocess.Popen
                 break
         assert study
         yield process, study, in_folder(tmp_path)
-        if process.poll() is None:
-            process.kill()
+        if process.poll() is None:  # in order, so that its folder's Redis ends too
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=SECONDS)
 
 
 def test_ctrl_c_ends_in_order_and_resume_goes_on(
