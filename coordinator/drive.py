@@ -19,7 +19,7 @@ from coordinator.scorer import EvalFunc, Scorer
 from study import broker, connection, keys
 from study.connection import Client
 from study.errors import BursarError, CredentialsError, InfrastructureError, Interrupted
-from study.ledger import Balance, Ledger
+from study.ledger import Balance, Ledger, parent_account
 from study.messages import ConfigFailed, EvaluateExample, Fatal, Result, Scored, Unaffordable
 from study.results import Results
 from study.studies import Studies, StudyRecord, StudyStatus
@@ -237,8 +237,8 @@ class Drive:
 
     def _available(self) -> int:
         promised = self._dispatcher.promised
-        accounts = (self._record.account, keys.FLEET_ACCOUNT)
-        return min(_available(self._ledger.balance(name), promised) for name in accounts)
+        accounts = (self._record.account, parent_account(self._record.account))
+        return min(_available(self._ledger.balance(name), promised) for name in accounts if name)
 
     def _absorb(self, result: Result) -> None:
         """Decide what a result means; the parent of all branches on its kind."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from coordinator.bounds import Bounds
 from coordinator.data import Examples, Row
-from study import evaluators, keys, money, prices, templates
+from study import evaluators, money, prices, templates
 from study.connection import Client
 from study.errors import BudgetTooSmall
-from study.ledger import Ledger
+from study.ledger import Ledger, parent_account
 from study.prices import Price
 from study.spec import StudySpec
 from study.studies import Purpose, Source, Studies, StudyRecord
@@ -78,7 +78,9 @@ def start_test(
 def open_account(client: Client, record: StudyRecord, *, limit: int) -> None:
     """Open a study's account under the fleet's; twice is the same as once."""
     ledger = Ledger(client)
-    ledger.open(keys.FLEET_ACCOUNT, limit=None)
+    parent = parent_account(record.account)
+    if parent is not None:
+        ledger.open(parent, limit=None)
     ledger.open(record.account, limit=limit)
 
 

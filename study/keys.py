@@ -10,6 +10,9 @@ from typing import Final
 
 PREFIX: Final = "bursar"
 FLEET_ACCOUNT: Final = "fleet"
+REHEARSALS_ACCOUNT: Final = "rehearsals"
+"""The fleet of rehearsals: pretended money never weighs on the real limit."""
+REHEARSAL_PREFIX: Final = "rehearsal/"
 
 
 def account(name: str) -> str:

@@ -163,11 +163,19 @@ class Ledger:
             last = f"({entries[-1][0]}"
 
 
+def parent_account(name: str) -> str | None:
+    """The account above an account; None for those at the top."""
+    if name in (keys.FLEET_ACCOUNT, keys.REHEARSALS_ACCOUNT):
+        return None
+    return keys.REHEARSALS_ACCOUNT if name.startswith(keys.REHEARSAL_PREFIX) else keys.FLEET_ACCOUNT
+
+
 def _keys(account: str) -> list[str]:
     own = [keys.account(account), keys.reservations(account), keys.journal(account)]
-    if account == keys.FLEET_ACCOUNT:
+    parent = parent_account(account)
+    if parent is None:
         return own
-    return [*own, keys.account(keys.FLEET_ACCOUNT), keys.journal(keys.FLEET_ACCOUNT)]
+    return [*own, keys.account(parent), keys.journal(parent)]
 
 
 def _checked(amount: int) -> int:

@@ -106,7 +106,7 @@ class Studies:
             id=study_id,
             spec=spec,
             prices=dict(pinned),
-            account=study_id,
+            account=study_id if source is Source.MODEL else keys.REHEARSAL_PREFIX + study_id,
             purpose=purpose,
             source=source,
             base_url=base_url,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from study import keys
 from study.connection import Client
 from study.ledger import Ledger, Verdict
 
@@ -71,3 +72,11 @@ def test_the_journal_sums_to_the_balance(ledger: Ledger) -> None:
     assert [move.verb for move in journal] == ["reserve", "reserve", "settle"]
     assert sum(move.spent for move in journal) == ledger.balance("mine").spent == 12
     assert sum(move.reserved for move in journal) == ledger.balance("mine").reserved == 40
+
+
+def test_a_rehearsals_money_is_pretended_and_never_weighs_on_the_fleet(ledger: Ledger) -> None:
+    ledger.open("rehearsal/study", limit=100)
+    ledger.reserve("rehearsal/study", "call", 60)
+    ledger.settle("rehearsal/study", "call", 50)
+    assert ledger.balance(keys.FLEET_ACCOUNT).spent == 0
+    assert ledger.balance(keys.REHEARSALS_ACCOUNT).spent == 50
