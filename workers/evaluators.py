@@ -61,7 +61,7 @@ def passes(
     run: Callable[[Sequence[Program]], Sequence[RunResult]],
     seal_key: bytes,
 ) -> list[bool]:
-    """Run each answer as a program.
+    """Run each answer as a program; answers that are the same program to the letter, once.
 
     Args:
         calls: what was bought.
@@ -87,7 +87,9 @@ def passes(
         for trusted in [is_sealed(call, seal_key)]
         for completion in call.completions
     ]
-    return [result.passed for result in run(programs)]
+    different = list(dict.fromkeys(programs))  # models repeat themselves: once is enough
+    verdict = dict(zip(different, run(different), strict=True))
+    return [verdict[program].passed for program in programs]
 
 
 def is_sealed(call: PaidCall, seal_key: bytes) -> bool:

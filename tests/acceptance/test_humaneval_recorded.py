@@ -49,7 +49,7 @@ def study_spec(data: Path, base_url: str) -> StudySpec:
             "endpoint": {"api": "completions", "base_url": base_url},
             "limits": {"concurrency": 4},
             "price": [{"model": MODEL, "input": 0.5, "output": 1.0}],
-            "sandbox": {"timeout_s": 2.0},
+            "sandbox": {"timeout_s": 1.5},
         }
     )
 
