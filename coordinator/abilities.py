@@ -103,6 +103,11 @@ class Abilities:
         """Metrics of passes are shares."""
         return 1.0
 
+    @property
+    def ceiling(self) -> float:
+        """The best that any arm can be."""
+        return float(self._fresh.max())
+
     def add(self, pool: Pool) -> None:
         """Take an arm in."""
         prior = self._prior(pool.arm)

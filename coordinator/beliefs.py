@@ -34,6 +34,10 @@ class Model(Protocol):
     def scale(self) -> float:
         """How much the metric can be expected to differ between arms; 1 for shares."""
 
+    @property
+    def ceiling(self) -> float:
+        """The best that any arm can be."""
+
     def add(self, pool: Pool) -> None:
         """Take an arm in."""
 

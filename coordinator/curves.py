@@ -5,6 +5,7 @@ n answers are worth. A curve is an arm's mean, plus what makes the example easy 
 rest; past the pool's last n its last value holds, which understates what more answers are worth.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -46,6 +47,11 @@ class Curves:
         """The spread of what was seen."""
         seen = [v for values in self._values for v in values[~np.isnan(values[:, 0])].ravel()]
         return max(1e-9, float(np.std(seen))) if len(seen) > 1 else 1.0
+
+    @property
+    def ceiling(self) -> float:
+        """Nothing is known of the best that there can be."""
+        return math.inf
 
     def add(self, pool: Pool) -> None:
         """Take an arm in."""

@@ -17,11 +17,11 @@ from study.trials import Trial
 
 CANDIDATES: Final = 6
 """Arms not begun that are compared at each step."""
-SHELVE_EVERY: Final = 4
+SHELVE_EVERY: Final = 6
 """Steps after which the least promising candidate makes room for a new one."""
-DULL_MAX: Final = 24
+DULL_MAX: Final = 12
 """Proposals looked at in a row, none of them worth its money, before no more are asked for."""
-GAIN_MIN: Final = 3e-4
+GAIN_MIN: Final = 1e-3
 """A step expected to improve the metric by less (on its scale) isn't worth its money."""
 CONFIRMED: Final = 100
 """An answer rests on all examples, or on so many."""
@@ -194,6 +194,8 @@ class Field:
         for missing in ahead:
             after = asked + sum(draws for _, draws in missing)
             gain = race.gain(mean=mean, rival=rival, error=error, draws=asked, draws_after=after)
+            if mean <= rival:
+                gain = min(gain, self._model.ceiling - rival)
             cost = runner.cost(missing, tokens) + self._overhead
             steps.append(Step(runner=runner, gain=gain, worth=gain / cost))
         return max(steps, key=lambda step: step.worth)

@@ -146,7 +146,7 @@ def make_search() -> Callable[..., Search]:
             "inference_limit": DOLLAR // 100,
             "optimization_limit": DOLLAR,
             "bound": worst_case,
-            "trials_max": None,
+            "trials_max": 12,
             "seed": 0,
             "proposer": SkoptProposer(searched, prices=PRICES, seed=0),
         }
