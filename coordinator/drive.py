@@ -37,6 +37,8 @@ DRAIN_MARGIN_S: Final = 15.0
 """Beside a call's timeout: how long running evaluations may take once the study is stopped."""
 REFUSALS_MAX: Final = 3
 """How often the ledger may refuse an evaluation before the plan is told to go on without it."""
+NEVER_WORKED_MAX: Final = 20
+"""Failures before the first answer: an address or a key's project is wrong, and waiting won't help."""
 GIVEN_UP_MAX: Final = 10
 """Evaluations given up with none scored in between, before the study stops."""
 SILENCE_S_MAX: Final = 60.0
@@ -64,7 +66,7 @@ class Tally:
     eval_func_errors: int = 0
     given_up: int = 0
     given_up_in_a_row: int = 0
-    last_failure: str = ""
+    failures: int = 0
 
 
 class Drive:
@@ -268,7 +270,8 @@ class Drive:
         elif not self._dispatcher.try_later(result):
             self._give_up(result, result.reason)
         else:
-            self.tally.last_failure = self._note = result.reason
+            self._note = result.reason
+            self._doubt_the_start(result.reason)
 
     def _tell(self, scored: Scored) -> None:
         if scored.error:
@@ -276,11 +279,21 @@ class Drive:
             log.warning("eval_func_raised", study=self._record.id, example=scored.example)
         self._plan.record(scored)
 
+    def _doubt_the_start(self, reason: str) -> None:
+        """Stop early where nothing ever worked; a provider that asks to wait is waited for."""
+        self.tally.failures += 1
+        if self.tally.completions_paid or reason.startswith("rate limited"):
+            return
+        if self.tally.failures >= NEVER_WORKED_MAX:
+            raise InfrastructureError(
+                f"{self.tally.failures} evaluations failed and none has worked yet; the last one: "
+                f"{reason}. Once that is mended: bursar resume {self._record.id}"
+            )
+
     def _give_up(self, result: Result, reason: str) -> None:
         self._plan.lost(result)
         self.tally.given_up += 1
         self.tally.given_up_in_a_row += 1
-        self.tally.last_failure = reason
         if self.tally.given_up_in_a_row >= GIVEN_UP_MAX:
             raise InfrastructureError(
                 f"{GIVEN_UP_MAX} evaluations in a row could not be made; the last one: {reason}. "

@@ -31,6 +31,7 @@ TRIALS_SPENT: Final = "as many trials as asked for"
 BUDGET_SPENT: Final = "the budget cannot pay for another evaluation"
 SPACE_EXHAUSTED: Final = "the space is exhausted"
 SETTLED: Final = "more money would not change the answer"
+NOTHING_FITS: Final = "no configuration that was tried fits the inference budget"
 
 
 class Search:
@@ -276,7 +277,13 @@ class Search:
     def _finish(self) -> None:
         """Nothing is out and no step is left: say why, and let no trial seem to run."""
         field = self._field
-        if field.priced_out:
+        if (
+            self._results
+            and self.recommend() is None
+            and all(r.trial.reason for r in field.runners)
+        ):
+            self._finished = NOTHING_FITS
+        elif field.priced_out:
             self._finished = BUDGET_SPENT
         elif field.full:
             self._finished = TRIALS_SPENT
@@ -289,6 +296,9 @@ class Search:
                 self._end(runner, TrialState.COMPLETE, "")
             elif runner.live:
                 self._end(runner, TrialState.PRUNED, f"not worth more: {self._finished}")
+        self._refit()
+        for runner in field.runners:  # what was learned last is true of all of them
+            self._judge(runner)
 
     def _estimates(self, runner: Runner) -> list[tuple[float, Estimate]]:
         return recommend.estimates(
