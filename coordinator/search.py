@@ -31,6 +31,7 @@ TRIALS_SPENT: Final = "as many trials as asked for"
 BUDGET_SPENT: Final = "the budget cannot pay for another evaluation"
 SPACE_EXHAUSTED: Final = "the space is exhausted"
 SETTLED: Final = "more money would not change the answer"
+ALL_REFUSED: Final = "the provider refused every configuration: `bursar trials` has its words"
 NOTHING_FITS: Final = "no configuration that was tried fits the inference budget"
 
 
@@ -277,12 +278,9 @@ class Search:
     def _finish(self) -> None:
         """Nothing is out and no step is left: say why, and let no trial seem to run."""
         field = self._field
-        if (
-            self._results
-            and self.recommend() is None
-            and all(r.trial.reason for r in field.runners)
-        ):
-            self._finished = NOTHING_FITS
+        states = {r.trial.state for r in field.runners if r.trial.reason}
+        if states and self.recommend() is None:
+            self._finished = ALL_REFUSED if states == {TrialState.FAILED} else NOTHING_FITS
         elif field.priced_out:
             self._finished = BUDGET_SPENT
         elif field.full:
