@@ -1,7 +1,9 @@
 """Examples: the dataset, loaded, shuffled and split; the only file that knows the datasets library."""
 
+import glob
 import json
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ Row = dict[str, Any]
 
 FORMATS: Final = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 COMPRESSIONS: Final = (".gz", ".xz", ".zst", ".bz2")
+CSV_OPTIONS: Final = {"index_col": False, "keep_default_na": False}
+"""Rows with surplus fields are refused rather than shifted; `NA`, `null` and `None` are texts."""
 ROW_BYTES_MAX: Final = 1_000_000
 """A row goes through Redis and into a prompt; a larger one is a mistake."""
 
@@ -29,15 +33,18 @@ class Examples:
 def load_examples(data: DataSpec, *, folder: Path | None = None) -> Examples:
     """Load the dataset of a study.
 
+    A CSV file's `NA`, `null` and `None` are texts, and so is an empty cell: what stands in a column
+    of numbers as anything but a number makes it a column of texts.
+
     Args:
         data: the `[data]` table.
         folder: what a relative path is relative to (the study file's folder); the working directory
             where left out.
 
     Raises:
-        DataError: if it can't be read, has no such split, or too few rows.
+        DataError: if it can't be read, has no such split, or no rows that can be used.
     """
-    rows = _shuffled(_load(data, folder or Path.cwd()), data)
+    rows = _load(data, folder or Path.cwd())
     if not rows:
         raise DataError(
             field="data.path", value=data.path, problem="has no rows", remedy="give data with rows"
@@ -49,45 +56,105 @@ def split(rows: Iterable[Mapping[str, Any]], *, tune_size: int) -> Examples:
     """Number the rows: the first `tune_size` tune, the rest are held out.
 
     Raises:
-        DataError: if a row can't be written as JSON, or is too large.
+        DataError: if a row is no table, can't be written as JSON, or is too large.
     """
-    kept = [_checked(dict(row), number) for number, row in enumerate(rows)]
+    kept = [_checked(row, number) for number, row in enumerate(tables(rows))]
     return Examples(
         tune=tuple((f"tune-{i}", row) for i, row in enumerate(kept[:tune_size])),
         held_out=tuple((f"test-{i}", row) for i, row in enumerate(kept[tune_size:])),
     )
 
 
-def _load(data: DataSpec, folder: Path) -> Any:
+def tables(rows: object) -> list[Row]:
+    """The rows, if they are tables of named columns.
+
+    Raises:
+        DataError: naming the first that is none.
+    """
+    remedy = 'give a list of rows such as {"prompt": "...", "test": "..."}'
+    if not isinstance(rows, Iterable):
+        raise DataError(field="data", value=rows, problem="is no list of rows", remedy=remedy)
+    kept = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError(
+                field="data", value=row, problem=f"row {number} is no table", remedy=remedy
+            )
+        for name in row:
+            if not isinstance(name, str):
+                raise DataError(
+                    field="data",
+                    value=name,
+                    problem=f"row {number} has a column whose name is no text",
+                    remedy=remedy,
+                )
+        kept.append(dict(row))
+    return kept
+
+
+def _load(data: DataSpec, folder: Path) -> list[Row]:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import datasets  # takes a second: only where data is loaded
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
-    path = Path(data.path).expanduser()
-    path = path if path.is_absolute() else folder / path
-    suffixes = [s for s in path.suffixes if s not in COMPRESSIONS]
-    builder = FORMATS.get(suffixes[-1]) if suffixes else None
     try:
-        if builder is not None:
-            if not path.is_file():
-                raise FileNotFoundError(f"there is no file {path}")
-            loaded = datasets.load_dataset(builder, data_files=str(path))
-            return _one_split(loaded, data, local=True)
-        loaded = datasets.load_dataset(data.path, data.name)
-        return _one_split(loaded, data, local=False)
+        with warnings.catch_warnings():  # pandas would drop the surplus, and only warn
+            warnings.filterwarnings("error", message="Length of header or names")
+            return _shuffled(_dataset(data, folder), data)  # rows are decoded as they are read
     except DataError:
         raise
     except Exception as exc:  # datasets raises what its many formats raise
-        reason = " ".join(str(exc.__cause__ or exc).split())[:200] or type(exc).__name__
+        if isinstance(exc, StopIteration) or "corresponds to no data" in str(exc):
+            return []
         raise DataError(
             field="data.path",
             value=data.path,
-            problem=f"can't be loaded ({reason})",
+            problem=f"can't be loaded ({_reason(exc)})",
             remedy="give a name on the Hugging Face hub that this machine can reach, or a local "
             + ", ".join(FORMATS)
-            + " file (it may end in .gz or .xz)",
+            + " file in UTF-8 (it may end in .gz or .xz)",
         ) from exc
+
+
+def _dataset(data: DataSpec, folder: Path) -> Any:
+    import datasets
+
+    path = folder / Path(data.path).expanduser()
+    suffixes = [s for s in path.suffixes if s not in COMPRESSIONS]
+    builder = FORMATS.get(suffixes[-1]) if suffixes else None
+    if builder is None:
+        return _one_split(datasets.load_dataset(data.path, data.name), data, local=False)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if "::" in str(path) or (path.suffix in COMPRESSIONS and set(path.name) & set("[]")):
+        raise DataError(
+            field="data.path",
+            value=data.path,
+            problem="is a name that the datasets library takes for several",
+            remedy="rename the file: leave out '::', and '[' and ']' where it is compressed",
+        )
+    if path.stat().st_size == 0:
+        raise StopIteration
+    options: dict[str, Any] = CSV_OPTIONS if builder == "csv" else {}
+    loaded = datasets.load_dataset(builder, data_files=glob.escape(str(path)), **options)
+    found = _one_split(loaded, data, local=True)
+    shifted = [name for name in found.column_names if name.startswith("__index_level_")]
+    if builder == "csv" and shifted:
+        raise DataError(
+            field="data.path",
+            value=data.path,
+            problem=f"has a column {shifted[0]}, which is an index and no column",
+            remedy="give every row as many fields as the header has",
+        )
+    return found
+
+
+def _reason(exc: Exception) -> str:
+    cause = exc.__cause__ or exc
+    if isinstance(cause, Warning):
+        return "its rows have more fields than its header"
+    return " ".join(str(cause).split())[:200] or type(exc).__name__
 
 
 def _one_split(loaded: Any, data: DataSpec, *, local: bool) -> Any:
@@ -112,18 +179,21 @@ def _shuffled(dataset: Any, data: DataSpec) -> list[Row]:
 
 
 def _checked(row: Row, number: int) -> Row:
-    try:
-        size = len(json.dumps(row).encode("utf-8", "replace"))
-    except (TypeError, ValueError) as exc:
-        raise DataError(
-            field="data.path",
-            value=sorted(row),
-            problem=f"row {number} holds values that JSON can't ({exc})",
-            remedy="keep texts, numbers, lists and tables only",
-        ) from exc
+    size = 2
+    for name, value in row.items():
+        try:
+            text = json.dumps({name: value}, allow_nan=False, ensure_ascii=False)
+            size += len(text.encode())  # refuses half a surrogate pair
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise DataError(
+                field="data",
+                value=value,
+                problem=f"row {number} holds values that JSON can't, in column {name!r} ({exc})",
+                remedy="keep texts, finite numbers, lists and tables only",
+            ) from exc
     if size > ROW_BYTES_MAX:
         raise DataError(
-            field="data.path",
+            field="data",
             value=f"row {number}",
             problem=f"takes {size:,} bytes; {ROW_BYTES_MAX:,} are the most",
             remedy="drop the columns that the study does not need",
