@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from coordinator.data import FORMATS
+from study.errors import DataError
 from study.spec import DataSpec, StudySpec
 
 
@@ -17,11 +18,20 @@ def read(path: Path) -> StudySpec:
 
     Raises:
         SpecError: it can't be read, or is wrong.
+        DataError: its data path can be no path.
     """
     spec = StudySpec.load(path)
     if not is_local(spec.data):
         return spec
-    local = (path.parent / Path(spec.data.path).expanduser()).resolve()
+    try:
+        local = (path.parent / Path(spec.data.path).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as exc:  # an unknown ~user, links in a ring, a NUL
+        raise DataError(
+            field="data.path",
+            value=spec.data.path,
+            problem=f"can be no path ({exc})",
+            remedy="give the path of a file, from the study file's folder or from /",
+        ) from exc
     data = spec.data.model_copy(update={"path": str(local)})
     return spec.model_copy(update={"data": data})
 

@@ -1,6 +1,6 @@
 """Money is an integer count of nanodollars, so that sums are exact and a limit is a limit."""
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 NANODOLLARS_PER_DOLLAR = 1_000_000_000
 AMOUNT_NANODOLLARS_MAX = 2**53 - 1
@@ -43,7 +43,7 @@ def _rounded(usd: Decimal | float | int | str, rounding: str) -> int:
     # By way of its decimal text: int(2.01 * 1e9) is 2,009,999,999.
     try:
         amount = (Decimal(str(usd)) * NANODOLLARS_PER_DOLLAR).to_integral_value(rounding)
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one past all bounds
         amount = Decimal(-1)
     if amount.is_nan() or not 0 <= amount <= AMOUNT_NANODOLLARS_MAX:
         raise ValueError(f"{usd} dollars is not an amount between 0 and 9 million")

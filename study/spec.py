@@ -135,10 +135,12 @@ class StudySpec(Section):
         """
         try:
             spec = cls.model_validate(dict(table))
+            _check_across_fields(spec)
+            _ = spec.search_space  # raises where the space is wrong
         except ValidationError as exc:
             raise _translated(exc) from exc
-        _check_across_fields(spec)
-        _ = spec.search_space  # raises where the space is wrong
+        except RecursionError as exc:
+            raise _too_deep() from exc
         return spec
 
     @classmethod
@@ -149,15 +151,19 @@ class StudySpec(Section):
             SpecError: if it can't be read, is not TOML, or is wrong.
         """
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as exc:
+            content = path.read_bytes()
+        except (OSError, ValueError) as exc:  # ValueError: no path at all
             raise SpecError(
                 field="STUDY.toml",
                 value=str(path),
-                problem=f"can't be read ({exc.strerror or exc})",
+                problem=f"can't be read ({getattr(exc, 'strerror', None) or exc})",
                 remedy="give the path of a study file; examples/ has some",
             ) from exc
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        try:
+            table = tomllib.loads(content.decode())
+        except RecursionError as exc:
+            raise _too_deep() from exc
+        except ValueError as exc:  # no UTF-8, no TOML, or a number with thousands of digits
             raise SpecError(
                 field="STUDY.toml",
                 value=str(path),
@@ -167,7 +173,16 @@ class StudySpec(Section):
         return cls.parse(table)
 
 
+def _too_deep() -> SpecError:
+    return SpecError(
+        field="STUDY.toml",
+        problem="has tables or lists that are nested too deeply",
+        remedy="write them flatter",
+    )
+
+
 def _check_across_fields(spec: StudySpec) -> None:
+    _check_budget(spec.budget)
     _check_endpoint(spec.endpoint)
     _check_metric(spec.metric)
     models = [price.model for price in spec.price]
@@ -179,6 +194,23 @@ def _check_across_fields(spec: StudySpec) -> None:
                 problem="this model has two prices",
                 remedy="keep one [[price]] for each model",
             )
+
+
+def _check_budget(budget: BudgetSpec) -> None:
+    if budget.inference_nanodollars == 0:
+        raise SpecError(
+            field="budget.inference_usd",
+            value=budget.inference_usd,
+            problem="is nothing once rounded down to billionths of a dollar",
+            remedy="raise it: it is what one request may cost",
+        )
+    if budget.trials == 0:
+        raise SpecError(
+            field="budget.trials",
+            value=0,
+            problem="leaves nothing to do",
+            remedy="write the most trials, or -1 for as many as the money allows",
+        )
 
 
 def _check_endpoint(endpoint: EndpointSpec) -> None:

@@ -160,7 +160,9 @@ def test_a_mistake_is_told_in_sentences(changes: dict[str, Any], message: str) -
         ("budget.optimization_usd", "4"),
         ("budget.inference_usd", 1e7),
         ("budget.inference_usd", True),
+        ("budget.inference_usd", 9e-10),
         ("budget.trials", -2),
+        ("budget.trials", 0),
         ("metric.mode", "maximum"),
         ("metric.evaluator", "no_such_evaluator"),
         ("metric.evaluator", "package.module:"),
@@ -239,8 +241,25 @@ def test_a_file_that_is_not_there_or_no_toml_says_so(tmp_path: Path) -> None:
         (tmp_path / "bad.toml").write_bytes(text)
         with pytest.raises(SpecError, match="is not TOML"):
             StudySpec.load(tmp_path / "bad.toml")
+    with pytest.raises(SpecError, match="can't be read"):
+        StudySpec.load(tmp_path / "a\0b.toml")
     (tmp_path / "good.toml").write_text(WHOLE)
     assert StudySpec.load(tmp_path / "good.toml").name == "humaneval"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = " + "[" * 100_000, "nested too deeply"),
+        (WHOLE + "\n[space." + ".".join("a" * 20_000) + "]\n", "nested too deeply"),
+        ("x = " + "1" * 5_000, "is not TOML"),
+    ],
+    ids=["brackets", "dots", "digits"],
+)
+def test_a_file_that_is_out_of_all_measure_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(SpecError, match=said):
+        StudySpec.load(tmp_path / "study.toml")
 
 
 NUMBERS = st.one_of(
