@@ -78,8 +78,8 @@ class LocalRedis:
                     self._start()
                 self.url = self._url_file.read_text(encoding="utf-8")
                 self._wait_until_it_answers()
-            except BaseException:
-                self._users.close()
+            except BaseException:  # Ctrl-C too
+                self._leave()
                 raise
         return self
 
@@ -91,13 +91,18 @@ class LocalRedis:
             self._ask_to_end(self.url)
             return
         with self._changing():
-            try:
-                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return  # others still use it
-            finally:
-                self._users.close()
-            self._shut_down()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Be no user any more; the last one shuts down what runs, even what was just started."""
+        assert self._users is not None  # noqa: S101 (for mypy: it was entered)
+        try:
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # others still use it
+        finally:
+            self._users.close()
+        self._shut_down()
 
     @property
     def _url_file(self) -> Path:
@@ -125,6 +130,8 @@ class LocalRedis:
             config,
             _CONFIG.format(port=port, password=password, folder=_quoted(self._folder)),
         )
+        # Before the server: who is interrupted while it starts must be able to end it.
+        _write_secret(self._url_file, f"redis://:{password}@127.0.0.1:{port}/0")
         with (self._folder / "server.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             started = subprocess.run(  # noqa: S603 (our own command line)
@@ -138,7 +145,6 @@ class LocalRedis:
             )
         if started.returncode != 0:
             raise self._failure((started.stdout + started.stderr).strip() or "it ended at once")
-        _write_secret(self._url_file, f"redis://:{password}@127.0.0.1:{port}/0")
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -159,9 +165,12 @@ class LocalRedis:
 
     def _shut_down(self) -> None:
         # The server of now: the one of our own start may have died and been replaced by another user.
-        self._ask_to_end(self._url_file.read_text(encoding="utf-8"))
+        if not self.has_data:
+            return
+        url = self._url_file.read_text(encoding="utf-8")
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while self._server_lives() and time.monotonic() < deadline:
+            self._ask_to_end(url)  # again: one that is only starting does not hear
             time.sleep(POLL_S)
 
     def _ask_to_end(self, url: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,22 +75,23 @@ class LocalWorkers:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """End all of them: those that do not end in time are killed."""
-        self._stopping.set()
-        self._supervisor.join()
-        for worker in self._workers:
-            worker.process.terminate()
-        deadline = threading.Event()
-        timer = threading.Timer(STOP_TIMEOUT_S, deadline.set)
-        timer.start()
+        """End all of them: those that do not end in time are killed; on Ctrl-C, all at once."""
         try:
-            for worker in self._workers:
-                while worker.process.poll() is None and not deadline.wait(0.02):
-                    pass
+            self._stopping.set()
+            self._supervisor.join()
+            if not any(isinstance(part, KeyboardInterrupt) for part in exc_info):
+                self._ask_to_end()
         finally:
-            timer.cancel()
             for worker in self._workers:
                 _end(worker.process)
+
+    def _ask_to_end(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        for worker in self._workers:
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(0.0, deadline_s - time.monotonic()))
 
     @property
     def processes(self) -> int:

@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bursar.local_workers import STOP_TIMEOUT_S
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -304,8 +307,32 @@ def test_a_second_ctrl_c_leaves_at_once(
         if "Ctrl-C again leaves at once" in line:
             break
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=STOP_TIMEOUT_S)
     assert process.returncode == 130
+    assert nothing_runs_in(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_redis_starts_leaves_nothing_behind(
+    number: signal.Signals, tmp_path: Path, repository: Path
+) -> None:
+    write_study(tmp_path, repository)
+    with subprocess.Popen(
+        [str(BURSAR), "rehearse", "tiny.toml"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not (tmp_path / ".bursar" / "redis" / "url").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert stderr.count("\n") == 1
+    assert "Interrupted" in stderr
     assert nothing_runs_in(tmp_path)
 
 

@@ -11,7 +11,8 @@ import structlog
 import typer
 from typer.testing import CliRunner, Result
 
-from bursar.cli import app
+from bursar.cli import commands
+from bursar.cli.commands import app
 from bursar.cli.reported import reported
 from sandbox import SandboxError
 from study.errors import (
@@ -145,6 +146,21 @@ def test_a_folder_without_studies_says_how_to_begin() -> None:
 
 def test_an_unknown_option_is_exit_code_2() -> None:
     assert run("list", "--colour").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["list", "--colour"], ["tune"], ["nothing"], ["budget"]])
+def test_a_wrong_command_line_is_an_object_too_with_json(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bursar", *arguments, "--json"])
+    with pytest.raises(SystemExit) as end:
+        commands.run()
+    assert end.value.code == 2
+    written = capsys.readouterr()
+    error = json.loads(written.out)["error"]
+    assert (error["type"], error["exit_code"]) == ("UsageError", 2)
+    assert error["message"]
+    assert written.err
 
 
 @pytest.mark.parametrize(
