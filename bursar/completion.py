@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bursar import credentials
 from study import money
 from study.errors import CredentialsError, InfrastructureError, SpecError
 from study.prices import Price, Usage
@@ -104,7 +105,7 @@ class Completer:
         try:
             key = llm.key_of(endpoint, base_url=where, source=source, environ=os.environ)
         except failures.Unauthorised as exc:
-            raise CredentialsError(exc.reason) from exc
+            raise credentials.missing(endpoint) from exc
         self._endpoint = llm.Endpoint.open(endpoint, base_url=where, key=key)
 
     def __enter__(self) -> "Completer":

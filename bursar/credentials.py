@@ -20,9 +20,15 @@ def check(endpoint: EndpointSpec) -> None:
     try:
         llm.key_of(endpoint, base_url=base_url, source=Source.MODEL, environ=os.environ)
     except Unauthorised as exc:
-        variable = "AZURE_OPENAI_API_KEY" if endpoint.provider == "azure" else "OPENAI_API_KEY"
-        problem = "holds no key" if os.environ.get(variable, "").strip() else "is not set"
-        raise CredentialsError(
-            f"{variable} {problem}, so nothing can be bought. Export it, or set endpoint.base_url "
-            "to a server that needs none. `bursar rehearse STUDY.toml` needs no key"
-        ) from exc
+        raise missing(endpoint) from exc
+
+
+def missing(endpoint: EndpointSpec) -> CredentialsError:
+    """What to say where an endpoint needs a key, and this process has none."""
+    variable = "AZURE_OPENAI_API_KEY" if endpoint.provider == "azure" else "OPENAI_API_KEY"
+    problem = "holds no key" if os.environ.get(variable, "").strip() else "is not set"
+    return CredentialsError(
+        f"{variable} {problem}, so nothing can be bought. Export it, or set endpoint.base_url "
+        "to a server that needs none. A rehearsal needs no key: `bursar rehearse STUDY.toml`, or "
+        "in Python `with bursar.rehearsal():`"
+    )
