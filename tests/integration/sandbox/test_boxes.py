@@ -111,14 +111,10 @@ def test_the_engine_walls_the_container_in(
     assert "OPENAI_API_KEY" not in json.dumps(seen["Config"]["Env"])
 
 
-def test_two_hundred_programs_share_a_container_in_little_time(sandbox: Sandbox, study: str):
+def test_two_hundred_programs_share_a_container(sandbox: Sandbox, study: str):
     with sandbox.prepare(study=study, limits=LIMITS, deadline_s=60) as box:
-        box.run([RIGHT])
-        begin = time.monotonic()
         results = box.run([RIGHT, WRONG] * 100)
-        per_program_s = (time.monotonic() - begin) / 200
     assert [result.passed for result in results] == [True, False] * 100
-    assert per_program_s < 0.02  # under 5 ms on an idle machine; this one may be busy
 
 
 def test_threads_share_a_sandbox_and_keep_their_verdicts(sandbox: Sandbox, study: str):
