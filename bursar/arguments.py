@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bursar.callables import Prompts
 from bursar.verdicts import python_tests
+from coordinator.data import tables
 from study.errors import SpecError
 from study.evaluators import PYTHON_TESTS
 from study.spec import StudySpec
@@ -14,6 +15,15 @@ TABLES: Final = ("endpoint", "limits", "price", "sandbox", "run", "name")
 """Arguments that are tables of the study file rather than parameters of the API."""
 NO_LIMIT_USD: Final = 9e6
 """The largest amount that is exact; what "no budget" means."""
+NOT_TAKEN: Final = {
+    "config_list": "give endpoint={...} for where to ask and model=[...] for what; keys are the "
+    "environment's: set OPENAI_API_KEY",
+    "filter_func": "leave it out: let eval_func judge the answers",
+    "raise_error": "leave it out: what is wrong is always raised",
+    "allow_format_str_template": "leave it out: a prompt is always a template; write {{ and }} for "
+    "braces",
+}
+"""What FLAML takes and bursar does not, and what to do instead; it would be sent to the API."""
 IN_THIS_PROCESS: Final = "in_this_process:eval_func"
 """Names an evaluator that workers can't import: the coordinator calls it."""
 
@@ -59,7 +69,15 @@ def of_tune(
 
     Raises:
         SpecError: naming the argument, its value and the remedy.
+        DataError: the data is no list of rows.
     """
+    if num_samples == 0:
+        raise SpecError(
+            field="num_samples",
+            value=0,
+            problem="leaves nothing to do",
+            remedy="give the most trials, or -1 for as many as the money allows",
+        )
     if optimization_budget is None and num_samples == -1:
         raise SpecError(
             field="optimization_budget",
@@ -75,7 +93,7 @@ def of_tune(
     }
     return _read(
         config,
-        rows=len(data),
+        rows=len(tables(data)),
         metric={"name": metric, "mode": mode, "evaluator": evaluator},
         budget=budget,
     )
@@ -140,7 +158,10 @@ def evaluator_of(eval_func: EvalFunc | str | None) -> str:
 def _read(
     config: Mapping[str, Any], *, rows: int, metric: dict[str, Any], budget: Mapping[str, Any]
 ) -> Arguments:
-    tables = {name: config[name] for name in TABLES if config.get(name) is not None}
+    for name, remedy in NOT_TAKEN.items():
+        if name in config:  # its value is not shown: a config_list holds keys
+            raise SpecError(field=name, problem="is an argument of FLAML only", remedy=remedy)
+    sections = {name: config[name] for name in TABLES if config.get(name) is not None}
     space = {name: _plain(value) for name, value in config.items() if name not in TABLES}
     field = "messages" if "messages" in space else "prompt"
     prompts = Prompts.read(_prompts(space.get(field, "{prompt}"), field), field=field)
@@ -155,10 +176,12 @@ def _read(
             "metric": metric,
             "budget": {name: _plain(value) for name, value in budget.items()},
             "space": {**space, field: list(prompts.templates)},
-            **tables,
+            **sections,
         }
     )
-    where: dict[str, Any] = {name: tables[name] for name in ("endpoint", "price") if name in tables}
+    where: dict[str, Any] = {
+        name: sections[name] for name in ("endpoint", "price") if name in sections
+    }
     return Arguments(spec=spec, prompts=prompts, where=where)
 
 

@@ -4,7 +4,7 @@ import glob
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +52,7 @@ def load_examples(data: DataSpec, *, folder: Path | None = None) -> Examples:
     return split(rows, tune_size=data.tune_size)
 
 
-def split(rows: Iterable[Mapping[str, Any]], *, tune_size: int) -> Examples:
+def split(rows: Sequence[Mapping[str, Any]], *, tune_size: int) -> Examples:
     """Number the rows: the first `tune_size` tune, the rest are held out.
 
     Raises:
@@ -72,7 +72,7 @@ def tables(rows: object) -> list[Row]:
         DataError: naming the first that is none.
     """
     remedy = 'give a list of rows such as {"prompt": "...", "test": "..."}'
-    if not isinstance(rows, Iterable):
+    if not (isinstance(rows, Iterable) and isinstance(rows, Sized)):  # a generator is read once
         raise DataError(field="data", value=rows, problem="is no list of rows", remedy=remedy)
     kept = []
     for number, row in enumerate(rows):

@@ -7,9 +7,9 @@ from coordinator.bounds import Bounds
 from coordinator.data import Examples, Row
 from study import evaluators, money, prices, templates
 from study.connection import Client
-from study.errors import BudgetTooSmall
+from study.errors import BudgetTooSmall, DataError
 from study.ledger import Ledger, parent_account
-from study.prices import Price
+from study.prices import Price, Usage
 from study.spec import StudySpec
 from study.studies import Purpose, Source, Studies, StudyRecord
 
@@ -35,10 +35,12 @@ def start_study(
 
     Raises:
         SpecError: an unpriced model.
-        DataError: a template or the evaluator reads a column that an example lacks.
-        BudgetTooSmall: the budget can't pay for one evaluation.
+        DataError: a template or the evaluator reads a column that an example lacks, or there are
+            fewer examples than the spec says.
+        BudgetTooSmall: the budget can't pay for one evaluation, or no request can keep to its own.
     """
     pinned = prices.pinned(spec)
+    check_size(spec, examples)
     check_examples(spec, examples.tune, scored_by_coordinator=scored_by_coordinator)
     check_budget(spec, pinned, dict(examples.tune))
     record = Studies(client).create(
@@ -84,6 +86,22 @@ def open_account(client: Client, record: StudyRecord, *, limit: int) -> None:
     ledger.open(record.account, limit=limit)
 
 
+def check_size(spec: StudySpec, examples: Examples) -> None:
+    """Make sure that there are as many rows to tune on as the study says.
+
+    Raises:
+        DataError: saying how many there are.
+    """
+    count = len(examples.tune)
+    if count < spec.data.tune_size:
+        raise DataError(
+            field="data.tune_size",
+            value=spec.data.tune_size,
+            problem=f"the data has {count} row{'' if count == 1 else 's'} only",
+            remedy=f"write {count} at most; what is below leaves rows to test on",
+        )
+
+
 def check_examples(
     spec: StudySpec, rows: Sequence[tuple[str, Row]], *, scored_by_coordinator: bool
 ) -> None:
@@ -103,10 +121,11 @@ def check_examples(
 def check_budget(
     spec: StudySpec, pinned: Mapping[str, Price], rows: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Make sure that one evaluation can be paid.
+    """Make sure that one evaluation can be paid, and that a request can keep to its own budget.
 
     Raises:
-        BudgetTooSmall: naming the budget and what the cheapest evaluation can cost.
+        BudgetTooSmall: naming the budget, and what the cheapest evaluation can cost at most, or
+            the cheapest request at least.
     """
     limit = spec.budget.optimization_nanodollars
     cheapest, model = Bounds(spec.search_space, prices=pinned, examples=rows).cheapest()
@@ -115,4 +134,13 @@ def check_budget(
             f"budget.optimization_usd = {spec.budget.optimization_usd}: can't pay for one "
             f"evaluation; the cheapest ({model}) can cost {money.show(cheapest)}. "
             f"Raise it, or lower space.max_tokens"
+        )
+    fewest = min(spec.search_space.n)
+    usage = Usage(prompt_tokens=1, completion_tokens=fewest)  # each answer has a token, or more
+    least, model = min((price.cost(usage), model) for model, price in pinned.items())
+    if least > spec.budget.inference_nanodollars:
+        raise BudgetTooSmall(
+            f"budget.inference_usd = {spec.budget.inference_usd}: no request can cost so little; "
+            f"the cheapest ({model}, n = {fewest}) costs {money.show(least)} at least. "
+            f"Raise it, or add a cheaper model to space.model"
         )

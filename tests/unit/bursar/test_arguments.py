@@ -181,3 +181,31 @@ def test_a_request_takes_constants_only(choice: dict[str, Any]) -> None:
 def test_a_request_without_temperature_sends_none() -> None:
     space = arguments.of_request({"model": "m", "max_tokens": 9}).spec.search_space
     assert (space.temperature, space.top_p, space.n) == (None, None, (1,))
+
+
+@pytest.mark.parametrize(
+    "name", ["config_list", "filter_func", "raise_error", "allow_format_str_template"]
+)
+@pytest.mark.parametrize("read", [of_tune, lambda **config: arguments.of_request(config)])
+def test_what_only_flaml_takes_is_refused_and_not_sent(read: Any, name: str) -> None:
+    given = {name: [{"api_key": "sk-verysecret"}]}
+    with pytest.raises(SpecError, match=f"{name} is an argument of FLAML only") as caught:
+        read(model="m", max_tokens=9, price=PRICE, **given)
+    assert "verysecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "num_samples", "said"),
+    [
+        (ROWS, 0, "num_samples = 0: leaves nothing to do"),
+        (None, 1, "data = None: is no list of rows"),
+        (iter(ROWS), 1, "is no list of rows"),
+        ([["prompt"]], 1, "row 0 is no table"),
+    ],
+)
+def test_a_tuning_of_nothing_is_refused(data: Any, num_samples: int, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        arguments.of_tune(
+            data, metric="success", mode="max", eval_func=None, inference_budget=None,
+            optimization_budget=1.0, num_samples=num_samples, config={},
+        )  # fmt: skip

@@ -50,6 +50,18 @@ def test_a_sound_study_is_written_down_with_an_account_of_its_own(client: Client
             BudgetTooSmall,
             "budget.optimization_usd",
         ),
+        (
+            {"budget": {"optimization_usd": 1.0, "inference_usd": 1e-8}},
+            ROW,
+            BudgetTooSmall,
+            "budget.inference_usd = 1e-08",
+        ),
+        (
+            {"data": {"path": "d.jsonl", "tune_size": 5000}},
+            ROW,
+            DataError,
+            "data.tune_size = 5000: the data has 2 rows only",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_written(
@@ -63,3 +75,23 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
         start(client, study_spec(**changes), [ROW, row])
     assert said in str(caught.value)
     assert Studies(client).ids() == []
+
+
+@pytest.mark.parametrize(("inference_usd", "enough"), [(3e-6, True), (2.999e-6, False)])
+def test_a_request_budget_is_refused_only_below_what_any_request_costs(
+    client: Client, inference_usd: float, enough: bool
+) -> None:
+    # Dollars per million tokens: one token read and two written are 3 millionths of a dollar.
+    spec = study_spec(
+        budget={"optimization_usd": 1.0, "inference_usd": inference_usd},
+        space={"model": ["cheap", "dear"], "max_tokens": 100, "n": [2, 5]},
+        price=[
+            {"model": "cheap", "input": 1.0, "output": 1.0},
+            {"model": "dear", "input": 2.0, "output": 2.0},
+        ],
+    )
+    if enough:
+        start(client, spec, [ROW, ROW])
+    else:
+        with pytest.raises(BudgetTooSmall, match=r"cheap, n = 2.*\$0\.000003 at least"):
+            start(client, spec, [ROW, ROW])
