@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bursar import credentials, engine
+from bursar import credentials, engine, evaluator
 from bursar.cluster import Cluster
 from bursar.stand_in import Row, StandIn, address_towards, stand_in
 from coordinator.bounds import Bounds
@@ -215,6 +215,8 @@ def _endpoint(
     in_process: bool = False,
 ) -> Iterator[StandIn]:
     """Who answers: the rehearsal endpoint, or the spec's own; and whether answers can be judged here."""
+    if cluster.is_local and not in_process:
+        evaluator.check(spec.metric.evaluator)
     if cluster.is_local and evaluators.counts(spec.metric.evaluator):
         warning = engine.check(source)
         if warning:

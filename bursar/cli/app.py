@@ -38,10 +38,15 @@ def studies_here(study: str | None = None) -> Iterator[Cluster]:
         study: the one that is asked for, if it is one.
 
     Raises:
-        UnknownStudy: no study was ever made in this folder.
+        UnknownStudy: no study was ever made in this folder, or none can have this id.
     """
     home = Home()
-    if study is not None and not has_studies(home):
+    if study is not None and not (_is_text(study) and has_studies(home)):
         raise UnknownStudy(study)
     with reach(home) as cluster:
         yield cluster
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line is valid UTF-8; else it holds surrogates."""
+    return word.encode("utf-8", "ignore").decode() == word

@@ -5,12 +5,12 @@ from typing import Any
 from bursar.cli import pictures, screen
 from bursar.cli.app import Json, StudyId, app, studies_here
 from bursar.cli.reported import reported
-from bursar.cluster import has_studies
+from bursar.cluster import Cluster, has_studies
 from bursar.configs import prompts_of
 from bursar.home import Home
 from coordinator.report import study_row, trial_row
 from study.errors import SpecError
-from study.studies import Studies
+from study.studies import Studies, StudyStatus
 
 NOTHING_YET = "No studies here yet. Begin with: bursar rehearse STUDY.toml"
 
@@ -23,7 +23,7 @@ def list_studies(as_json: Json = False) -> None:
     if has_studies(Home()):
         with studies_here() as cluster:
             studies = Studies(cluster.client)
-            rows = [study_row(cluster.client, study) for study in studies.ids()]
+            rows = [_row(cluster, study) for study in studies.ids()]
     picture = pictures.studies(rows) if rows else NOTHING_YET
     screen.show({"studies": rows}, picture, as_json=as_json)
 
@@ -33,7 +33,7 @@ def list_studies(as_json: Json = False) -> None:
 def status(study: StudyId, as_json: Json = False) -> None:
     """Where a study stands."""
     with studies_here(study) as cluster:
-        row = study_row(cluster.client, study)
+        row = _row(cluster, study)
     screen.show(row, pictures.study(row), as_json=as_json)
 
 
@@ -78,6 +78,14 @@ def report(study: StudyId, as_json: Json = False) -> None:
         pictures.trials(rows, prompts=prompts_of(spec)),
         as_json=as_json,
     )
+
+
+def _row(cluster: Cluster, study: str) -> dict[str, Any]:
+    """A study in one line; one that its coordinator left without a word is interrupted."""
+    row = study_row(cluster.client, study)
+    if row["status"] in (StudyStatus.RUNNING, StudyStatus.STOPPING) and not row["driven"]:
+        row["status"] = StudyStatus.INTERRUPTED.value
+    return row
 
 
 def last_report(studies: Studies, study: str) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Meter:
         self._record = record
         self._console.print(f"[bold]{self._title}[/] {record.id}")
 
+    @property
+    def study(self) -> StudyRecord | None:
+        """The study that was begun, if one was."""
+        return self._record
+
     def say(self, sentence: str, *, style: str = "yellow") -> None:
         """Say something once, above the picture."""
         if sentence not in self._said:

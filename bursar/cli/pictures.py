@@ -192,11 +192,8 @@ def _table(*names: str) -> Table:
 def _status(row: Json) -> str:
     colours = {"complete": "green", "running": "cyan", "stopping": "yellow", "failed": "red"}
     status = row["status"]
-    words = status
-    if status == "running" and not row["driven"]:
-        words, status = "left by its coordinator", "failed"
     kind = " [magenta](rehearsal)[/]" if row["rehearsal"] else ""
-    return f"[{colours.get(status, 'yellow')}]{words}[/]{kind}"
+    return f"[{colours.get(status, 'yellow')}]{status}[/]{kind}"
 
 
 def _time(seconds: float) -> str:

@@ -63,9 +63,10 @@ def translated(exc: Exception) -> BursarError:
     if isinstance(exc, redis.AuthenticationError):
         return InfrastructureError(f"Redis refuses us ({exc}). Mend the password in its URL")
     if isinstance(exc, redis.RedisError | kombu.exceptions.OperationalError):
+        notes = [*getattr(exc, "__notes__", ()), "`bursar list` shows what can be resumed"]
         return InfrastructureError(
             f"Redis was lost ({exc}). What was paid for is kept there; `bursar doctor` looks for "
-            "the cause, `bursar list` shows what can be resumed"
+            f"the cause, {notes[0]}"
         )
     if isinstance(exc, SandboxError):
         return InfrastructureError(str(exc))

@@ -21,7 +21,7 @@ from bursar.log_file import log_to_file
 from coordinator.data import load_examples
 from study.errors import SpecError
 from study.spec import StudySpec
-from study.studies import Purpose, Source, Studies
+from study.studies import Purpose, Source, Studies, StudyRecord
 
 if TYPE_CHECKING:  # what stands beside the search takes seconds to load
     from bursar.sitting import Watcher
@@ -101,12 +101,24 @@ def watching(what: str) -> Iterator["Watcher"]:
             meter.say("stopping: what runs may finish; Ctrl-C again leaves at once")
 
         with stopped_by_signals(on_first_signal) as stop:
-            yield Watcher(
-                stop=stop,
-                on_start=meter.start,
-                on_progress=meter.progress,
-                on_warning=lambda words: meter.say(words, style="bold red"),
-            )
+            try:
+                yield Watcher(
+                    stop=stop,
+                    on_start=meter.start,
+                    on_progress=meter.progress,
+                    on_warning=lambda words: meter.say(words, style="bold red"),
+                )
+            except Exception as exc:
+                if meter.study is not None:
+                    exc.add_note(how_to_go_on(meter.study))
+                raise
+
+
+def how_to_go_on(record: StudyRecord) -> str:
+    """What to do about a study that was cut off."""
+    if record.purpose is Purpose.TEST:
+        return "`bursar test` can be called again"
+    return f"`bursar resume {record.id}` goes on from there"
 
 
 def _conclude(

@@ -1,9 +1,9 @@
 """`bursar test` and `bursar complete`: a study's best configuration, tried out and used."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.text import Text
@@ -15,7 +15,7 @@ from bursar.cli.looking import last_report
 from bursar.cli.reported import reported
 from bursar.cli.running import watching
 from bursar.cluster import Cluster
-from bursar.completion import Completer, Request, extract_text
+from bursar.completion import Completer, Request, Response, extract_text
 from bursar.configs import config_of
 from bursar.home import Home
 from bursar.log_file import log_to_file
@@ -26,6 +26,9 @@ from study import money, templates
 from study.config import Config
 from study.errors import DataError, SpecError
 from study.studies import Source, Studies, StudyRecord
+
+if TYPE_CHECKING:  # it stands beside the search, which takes seconds to load
+    from coordinator.held_out import HeldOut
 
 HELD_OUT: Final = "test"
 TUNED_ON: Final = "tune"
@@ -60,22 +63,8 @@ def score_best(
             own, plan = sitting.test(
                 record, config, rows, limit=limit, cluster=cluster, watcher=watcher
             )
-        estimate = plan.recommend()
-        result = {
-            "study": study,
-            "test": own.id,
-            "split": split,
-            "rehearsal": record.source is Source.REHEARSAL,
-            "config": public_config(record.spec, config),
-            "metric": record.spec.metric.name,
-            "value": estimate.value if estimate else None,
-            "std_error": estimate.std_error if estimate else None,
-            "inference_cost_usd": money.to_usd(estimate.inference_cost_nanodollars)
-            if estimate
-            else None,
-            "examples": len(plan.results),
-            "unscored": plan.unscored,
-            "budget": budget_row(cluster.client, own.account),
+        result = _result(record, config, own, plan, split) | {
+            "budget": budget_row(cluster.client, own.account)
         }
     home.save_report(own.id, result)
     screen.show(result, *_picture(result), as_json=as_json)
@@ -98,27 +87,7 @@ def complete(
         record = Studies(cluster.client).load(study)
         config = _best(cluster, record)
         row = _context(cluster, record, example, context)
-        template = record.spec.search_space.templates[config.arm.template]
-        templates.check(template, row, field="prompt", example_id=str(context or example))
-        request = Request(
-            rendered=templates.render(template, row),
-            model=config.arm.model,
-            params=config.arm.params,
-            n=config.n,
-        )
-        with (
-            answering(
-                record.spec, [("context", row)], prices=record.prices, source=record.source
-            ) as base_url,
-            Completer(
-                record.spec.endpoint, base_url=base_url or record.base_url, source=record.source
-            ) as completer,
-        ):
-            response = completer.complete(
-                request,
-                price=record.prices[config.arm.model],
-                config=public_config(record.spec, config),
-            )
+        response = _answer(record, config, row, name=str(context or example))
     texts = extract_text(response)
     result = {
         "study": study,
@@ -130,6 +99,51 @@ def complete(
     }
     cost = f"[dim]cost {figures.usd(response.cost)}[/]"
     screen.show(result, *_rehearsal_note(result), pictures.answers(texts), cost, as_json=as_json)
+
+
+def _result(
+    record: StudyRecord, config: Config, own: StudyRecord, plan: "HeldOut", split: str
+) -> dict[str, Any]:
+    """What a test came to, as JSON values; all but its account."""
+    estimate = plan.recommend()
+    return {
+        "study": record.id,
+        "test": own.id,
+        "split": split,
+        "rehearsal": record.source is Source.REHEARSAL,
+        "config": public_config(record.spec, config),
+        "metric": record.spec.metric.name,
+        "value": estimate.value if estimate else None,
+        "std_error": estimate.std_error if estimate else None,
+        "inference_cost_usd": money.to_usd(estimate.inference_cost_nanodollars)
+        if estimate
+        else None,
+        "examples": len(plan.results),
+        "unscored": plan.unscored,
+    }
+
+
+def _answer(record: StudyRecord, config: Config, row: Row, *, name: str) -> Response:
+    """Ask once with a config, where the study asked.
+
+    Raises:
+        DataError: the template reads a column that the row, called `name`, lacks.
+    """
+    spec, source = record.spec, record.source
+    template = spec.search_space.templates[config.arm.template]
+    templates.check(template, row, field="prompt", example_id=name)
+    request = Request(
+        rendered=templates.render(template, row),
+        model=config.arm.model,
+        params=config.arm.params,
+        n=config.n,
+    )
+    with (
+        answering(spec, [("context", row)], prices=record.prices, source=source) as base_url,
+        Completer(spec.endpoint, base_url=base_url or record.base_url, source=source) as completer,
+    ):
+        price = record.prices[config.arm.model]
+        return completer.complete(request, price=price, config=public_config(spec, config))
 
 
 def _best(cluster: Cluster, record: StudyRecord) -> Config:
@@ -186,27 +200,39 @@ def _limit(usd: float) -> int:
 def _context(
     cluster: Cluster, record: StudyRecord, example: int | None, file: Path | None
 ) -> dict[str, Any]:
-    if (example is None) == (file is None):
+    if example is not None and file is None:
+        return _example(Studies(cluster.client).examples(record.id), example)
+    if file is not None and example is None:
+        return context_from(file)
+    raise SpecError(
+        field="--example",
+        problem="or --context is needed: one of them",
+        remedy="write for example: --example 0",
+    )
+
+
+def _example(rows: Mapping[str, Row], number: int) -> Row:
+    name = f"{TUNED_ON}-{number}"
+    if name not in rows:
         raise SpecError(
             field="--example",
-            value=example,
-            problem="one of --example K and --context FILE is needed",
-            remedy="write for example: --example 0",
+            value=number,
+            problem=f"the study has {len(rows)} examples",
+            remedy=f"choose one from 0 to {len(rows) - 1}",
         )
-    if file is None:
-        rows = Studies(cluster.client).examples(record.id)
-        name = f"{TUNED_ON}-{example}"
-        if name not in rows:
-            raise SpecError(
-                field="--example",
-                value=example,
-                problem=f"the study has {len(rows)} examples",
-                remedy=f"choose one from 0 to {len(rows) - 1}",
-            )
-        return rows[name]
+    return rows[name]
+
+
+def context_from(file: Path) -> Row:
+    """The row in a JSON file.
+
+    Raises:
+        DataError: it can't be read, or holds no object, or what no request can carry.
+    """
     try:
         row = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+        json.dumps(row, ensure_ascii=False).encode()  # what no text can hold, no request can
+    except (OSError, ValueError, RecursionError) as exc:
         raise DataError(
             field="--context",
             value=str(file),

@@ -11,19 +11,29 @@ import structlog
 import typer
 from typer.testing import CliRunner, Result
 
+from bursar import evaluator
 from bursar.cli import commands
 from bursar.cli.commands import app
-from bursar.cli.reported import reported
+from bursar.cli.reported import reported, translated
+from bursar.cli.using import context_from
+from bursar.cluster import reach
+from bursar.home import Home
+from bursar.study_file import read
+from coordinator.data import Examples
+from coordinator.start import start_study
 from sandbox import SandboxError
+from study import keys
 from study.errors import (
     BudgetTooSmall,
     CredentialsError,
+    DataError,
     InfrastructureError,
     Interrupted,
     SpecError,
     StudyBusy,
     UnknownStudy,
 )
+from study.studies import Source
 
 STUDY = """
 name = "x"
@@ -135,6 +145,58 @@ def test_a_study_that_is_not_there_is_exit_code_2(command: str) -> None:
     assert result.exit_code == 2
     assert "nothing-1234" in result.stderr
     assert not Path(".bursar").exists()  # to look for a study starts no Redis
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "trials", "best", "report", "resume", "stop", "test", "complete"]
+)
+def test_an_id_that_is_not_utf_8_is_no_study(command: str) -> None:
+    (Path(".bursar") / "redis").mkdir(parents=True)
+    (Path(".bursar") / "redis" / "url").touch()  # as if studies had been made here
+    result = run(command, "\udcff")
+    assert result.exit_code == 2
+    assert "there is no study" in result.stderr
+
+
+def test_a_study_that_nobody_drives_is_interrupted() -> None:
+    spec = read(Path(study_file()))
+    with reach(Home()) as cluster:
+        examples = Examples(tune=(("tune-0", ROW),), held_out=())
+        record = start_study(spec, examples, client=cluster.client, source=Source.REHEARSAL)
+        (listed,) = json.loads(run("list", "--json").stdout)["studies"]
+        assert (listed["status"], listed["driven"]) == ("interrupted", False)
+        cluster.client.set(keys.lease(record.id), "somebody")
+        assert json.loads(run("status", record.id, "--json").stdout)["status"] == "running"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"prompt": "\\ud800"}', "[]", "{"])
+def test_a_context_that_no_request_can_carry_is_named(text: str) -> None:
+    Path("context.json").write_text(text)
+    with pytest.raises(DataError, match=r"--context = 'context\.json'"):
+        context_from(Path("context.json"))
+
+
+def test_an_evaluator_that_cannot_be_imported_is_found_before_the_start() -> None:
+    name = study_file()
+    with Path(name).open("a") as file:
+        file.write('[metric]\nname = "x"\nevaluator = "nowhere.judge:score"\n')
+    result = run("rehearse", name)
+    assert result.exit_code == 2
+    assert "metric.evaluator = 'nowhere.judge:score'" in result.stderr
+    assert "No module named 'nowhere'" in result.stderr
+
+
+def test_an_evaluator_in_this_folder_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("judge_of_a_test.py").write_text("print('hello')\ndef score(answers, **row): return {}\n")
+    evaluator.check("judge_of_a_test:score")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_lost_redis_names_how_the_study_goes_on() -> None:
+    lost = redis.ConnectionError("gone")
+    lost.add_note("`bursar resume x-1` goes on from there")
+    assert "bursar resume x-1" in str(translated(lost))
+    assert "bursar list" in str(translated(redis.ConnectionError("gone")))
 
 
 def test_a_folder_without_studies_says_how_to_begin() -> None:
