@@ -206,7 +206,7 @@ def _context(
         return context_from(file)
     raise SpecError(
         field="--example",
-        problem="or --context is needed: one of them",
+        problem="K or --context FILE is needed, one of them",
         remedy="write for example: --example 0",
     )
 

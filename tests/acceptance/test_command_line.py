@@ -187,7 +187,7 @@ def test_the_best_configuration_answers(run: Run, study: str, folder: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["complete"], "--example K and --context FILE"),
+        (["complete"], "--example K or --context FILE"),
         (["complete", "--example", "99"], "the study has 4 examples"),
         (["complete", "--context", "nothing.json"], "nothing.json"),
         (["test", "--split", "nothing"], "a local file has no splits"),
