@@ -7,7 +7,7 @@ import json
 import lzma
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from coordinator.data import load_examples
 from coordinator.start import start_study, start_test
-from coordinator.tuning import evaluate_config, worst_case_of_test
+from coordinator.tuning import evaluate_config, tune_study, worst_case_of_test
 from rehearsal import Recorded, RehearsalServer
 from study import connection, keys
 from study.config import Arm, Config
@@ -32,11 +32,11 @@ DISAGREEMENTS_MAX = 16
 pytestmark = [pytest.mark.docker, pytest.mark.data, pytest.mark.slow]
 
 
-def study_spec(data: Path, base_url: str) -> StudySpec:
+def study_spec(data: Path, base_url: str, *, tune_size: int = 164) -> StudySpec:
     return StudySpec.parse(
         {
             "name": "humaneval-recorded",
-            "data": {"path": str(data), "tune_size": 164},
+            "data": {"path": str(data), "tune_size": tune_size},
             "metric": {"name": "success", "evaluator": "python_tests"},
             "budget": {"optimization_usd": 10.0, "inference_usd": 1.0},
             "space": {
@@ -58,6 +58,52 @@ def pass_at(k: int, passes: int) -> float:
     return mean_over_subsets(success, draws=DRAWS, passes=passes, n=k)
 
 
+def recorded_passes(recorded: Path) -> dict[str, int]:
+    """How many of a problem's completions pass, by the recorded verdicts."""
+    passes: dict[str, int] = defaultdict(int)
+    with lzma.open(recorded, "rt") as lines:
+        for line in lines:
+            row = json.loads(line)
+            passes[row["task_id"]] += row["ours"] == "pass"
+    return passes
+
+
+def problems_of(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows as the endpoint wants them."""
+    return [
+        {"id": row["task_id"], "prompt": row["prompt"], "entry_point": row["entry_point"]}
+        for _, row in rows
+    ]
+
+
+def test_a_search_over_n_says_what_the_recorded_verdicts_say(
+    data_dir: Path,
+    client: connection.Client,
+    redis_url: str,
+    start_workers: Callable[..., Any],
+) -> None:
+    problems = data_dir / "problems" / "HumanEval.jsonl.gz"
+    recorded = data_dir / "recorded" / "codegen16b-humaneval-t08-n100.jsonl.xz"
+    expected = recorded_passes(recorded)
+    examples = load_examples(study_spec(problems, "http://127.0.0.1:1/v1", tune_size=12).data)
+    with RehearsalServer(
+        problems=problems_of(examples.tune), models={MODEL: ("0.5", "1")}, source=Recorded(recorded)
+    ) as server:
+        start_workers(concurrency=4)
+        spec = study_spec(problems, server.base_url, tune_size=12)
+        record = start_study(spec, examples, client=client, source=Source.REHEARSAL)
+        report = tune_study(record, client=client, broker_url=connection.broker_url(redis_url))
+
+    n, best = report["config"]["n"], report["best"]
+    assert report["status"] == "complete"
+    assert report["trials"] == 1
+    assert n > 1
+    passes = [expected[row["task_id"]] for _, row in examples.tune]
+    truth = math.fsum(pass_at(n, c) for c in passes) / len(passes)
+    print(f"n={n}: {best['value']:.3f} +- {best['std_error']:.3f}, recorded {truth:.3f}")
+    assert abs(best["value"] - truth) <= 3 * best["std_error"]
+
+
 @pytest.mark.timeout(780)
 def test_pass_rates_agree_with_the_recorded_verdicts_problem_by_problem(
     data_dir: Path,
@@ -67,20 +113,11 @@ def test_pass_rates_agree_with_the_recorded_verdicts_problem_by_problem(
 ) -> None:
     problems = data_dir / "problems" / "HumanEval.jsonl.gz"
     recorded = data_dir / "recorded" / "codegen16b-humaneval-t08-n100.jsonl.xz"
-    expected: dict[str, int] = defaultdict(int)
-    with lzma.open(recorded, "rt") as lines:
-        for line in lines:
-            row = json.loads(line)
-            expected[row["task_id"]] += row["ours"] == "pass"
-
+    expected = recorded_passes(recorded)
     spec = study_spec(problems, "http://127.0.0.1:1/v1")
     examples = load_examples(spec.data)
-    rows = [
-        {"id": row["task_id"], "prompt": row["prompt"], "entry_point": row["entry_point"]}
-        for _, row in examples.tune
-    ]
     with RehearsalServer(
-        problems=rows, models={MODEL: ("0.5", "1")}, source=Recorded(recorded)
+        problems=problems_of(examples.tune), models={MODEL: ("0.5", "1")}, source=Recorded(recorded)
     ) as server:
         spec = study_spec(problems, server.base_url)
         start_workers(concurrency=2)
