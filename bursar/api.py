@@ -237,6 +237,9 @@ def _tuned(
 
 
 def _check_not_empty(data: Sequence[Row]) -> None:
+    from coordinator.data import tables
+
+    tables(data)
     if not data:
         raise SpecError(
             field="data", value=data, problem="has no examples", remedy="give at least one"
