@@ -5,8 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
@@ -14,6 +13,7 @@ from docker.types import LogConfig
 
 from sandbox import owner
 from sandbox.channel import AttachedStream, RunnerChannel, runner_command
+from sandbox.contract import SandboxBox
 from sandbox.engine import engine_errors
 from sandbox.errors import SandboxError
 from sandbox.limits import Limits
@@ -138,7 +138,7 @@ class DockerSandbox:
         }
 
 
-class DockerBox:
+class DockerBox(SandboxBox):
     """One container. Used by one thread at a time."""
 
     def __init__(
@@ -175,17 +175,6 @@ class DockerBox:
                 channel.close()
         finally:
             self._forget(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:

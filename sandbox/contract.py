@@ -29,14 +29,16 @@ class SandboxBox(Protocol):
         """Removes the box and all that ran in it. Closing twice is the same as once."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 class Sandbox(Protocol):

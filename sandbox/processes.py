@@ -10,10 +10,9 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sandbox.channel import RunnerChannel, SocketStream, runner_command
+from sandbox.contract import SandboxBox
 from sandbox.errors import SandboxError
 from sandbox.limits import Limits
 from sandbox.program import Program, RunResult
@@ -58,7 +57,7 @@ class ProcessSandbox:
             box.close()
 
 
-class ProcessBox:
+class ProcessBox(SandboxBox):
     """One runner as a child of this process. Used by one thread at a time."""
 
     def __init__(self, limits: Limits, deadline_s: float) -> None:
@@ -117,17 +116,6 @@ class ProcessBox:
             self._runner.kill()
             self._runner.wait()
         shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _first_uid() -> int | None:

@@ -10,8 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from sandbox.contract import Sandbox, SandboxBox
 from sandbox.errors import SandboxError
@@ -138,7 +137,7 @@ class _Box:
         self.born_s = self.idle_since_s = born_s
 
 
-class Lease:
+class Lease(SandboxBox):
     """One evaluation's leave to use a box of a kind."""
 
     def __init__(self, boxes: ReusedBoxes, kind: _Kind, *, until_s: float) -> None:
@@ -154,14 +153,3 @@ class Lease:
     def close(self) -> None:
         """Gives up the leave; the boxes stay for others."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
