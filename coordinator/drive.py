@@ -256,8 +256,9 @@ class Drive:
             self._dispatcher.done(result.evaluation)
             self._plan.fail(result.trial, result.reason)
         elif isinstance(result, Fatal):
-            raise CredentialsError(
-                f"{result.reason}. What was paid for is kept; once that is mended: "
+            stopped = CredentialsError if result.cause == "credentials" else InfrastructureError
+            raise stopped(
+                f"{result.reason.rstrip('.')}. What was paid for is kept; once that is mended: "
                 f"bursar resume {self._record.id}"
             )
         elif isinstance(result, Unaffordable):

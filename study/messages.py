@@ -110,9 +110,10 @@ class Unevaluated(Evaluation):
 
 
 class Fatal(Evaluation):
-    """Nothing can be bought (key, quota, spend limit): the study stops at once, resumable."""
+    """Nothing can be bought (key, quota, spend limit) or scored: the study stops, resumable."""
 
     kind: Literal["fatal"] = "fatal"
+    cause: Literal["credentials", "infrastructure"] = "credentials"
     reason: str
 
 

@@ -215,7 +215,8 @@ def _evaluated(work: _Work) -> Result:
     except Forbidden as exc:
         return Fatal(**work.whose, reason=exc.reason)
     except (UnusableEvaluator, NoSandboxHere) as exc:
-        return Fatal(**work.whose, reason=str(exc)[:REASON_CHARACTERS_MAX])
+        reason = str(exc)[:REASON_CHARACTERS_MAX]
+        return Fatal(**work.whose, cause="infrastructure", reason=reason)
     except BudgetExceeded as exc:
         return Unaffordable(**work.whose, worst_case_nanodollars=exc.worst_case_nanodollars)
     except NotNow as exc:
