@@ -16,6 +16,15 @@ from study import connection
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the set-up could get no engine, name what can't be tested; nowhere else."""
+    if os.environ.get("BURSAR_NO_ENGINE") == "1":
+        reason = "needs a Docker engine, and none could be had on this machine"
+        for item in items:
+            if item.get_closest_marker("docker"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The top of the checkout."""
