@@ -21,7 +21,7 @@ SHELVE_EVERY: Final = 6
 """Steps after which the least promising candidate makes room for a new one."""
 DULL_MAX: Final = 12
 """Proposals looked at in a row, none of them worth its money, before no more are asked for."""
-GAIN_MIN: Final = 1e-3
+GAIN_MIN: Final = 5e-4
 """A step expected to improve the metric by less (on its scale) isn't worth its money."""
 CONFIRMED: Final = 100
 """An answer rests on all examples, or on so many."""

@@ -14,7 +14,7 @@ OTHER_VALUE: Final = 0.6
 TEMPERATURE_SCALE: Final = 0.25
 LENGTH_SCALE: Final = 0.7
 """Of the logarithm of max_tokens."""
-STRANGER_WEIGHT: Final = 0.2
+STRANGER_WEIGHT: Final = 0.05
 """The weight of knowing nothing, beside kin whose weights are at most 1."""
 CONVINCING_DRAWS: Final = 10.0
 """An arm with so many draws counts half."""

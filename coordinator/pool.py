@@ -119,9 +119,9 @@ class Tokens:
         return math.sqrt(max(0.0, variance))
 
 
-USUAL_VARIATION = 0.5
+USUAL_VARIATION = 0.6
 """Standard deviation over mean of an answer's length between examples, before any were seen."""
-USUAL_VARIATION_EXAMPLES = 3
+USUAL_VARIATION_EXAMPLES = 8
 """How many examples that assumption is worth."""
 
 
