@@ -16,6 +16,8 @@ TIE: Final = 0.003
 COST_ERRORS: Final = 3.0
 """Standard errors by which a config's mean cost stays under the limit. Three, where two would do for
 a normal law: answers' lengths are skewed, and few examples may lack the long ones."""
+DEAR_ERRORS: Final = 2.0
+"""Standard errors by which its least cost must be above the limit for an arm to die of it."""
 CONFIDENCE: Final = 1.96
 
 
@@ -36,7 +38,7 @@ def unaffordable(pool: Pool, n: int, limit: int) -> bool:
     tokens = pool.tokens
     if tokens is None:
         return False
-    doubt = COST_ERRORS * tokens.cost_std_error(n, pool.price)
+    doubt = DEAR_ERRORS * tokens.cost_std_error(n, pool.price)
     return tokens.cost(n, pool.price) - doubt > limit
 
 
