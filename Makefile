@@ -20,7 +20,7 @@ demo: setup ## the main job on the starter problems: a rehearsal, no key, no cos
 	@$(IN_ENV) .venv/bin/python examples/demo.py
 
 test: setup-tests ## all tests
-	@$(IN_ENV) .venv/bin/pytest tests --numprocesses 2 --dist loadfile; status=$$?; [ -z "$$BURSAR_UNTESTED" ] || echo "$$BURSAR_UNTESTED"; exit $$status
+	@$(IN_ENV) .venv/bin/pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder; status=$$?; [ -z "$$BURSAR_UNTESTED" ] || echo "$$BURSAR_UNTESTED"; exit $$status
 
 check: lint types test ## lint, types and all tests
 
