@@ -10,8 +10,12 @@ INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Run the command; from its first instant SIGTERM and Ctrl-C end it in order."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Run the command; from its first instant SIGTERM and Ctrl-C end it in order.
+
+    Ctrl-C is heard even where a script's background job would have it ignored.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         from bursar.cli.commands import run  # takes a second
 
