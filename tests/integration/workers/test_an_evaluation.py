@@ -167,7 +167,9 @@ def test_what_the_budget_cannot_bear_is_not_bought(
 
 def test_a_fleet_limit_binds_too(make_bench: MakeBench, server: RehearsalServer) -> None:
     bench = make_bench()
-    bench.ledger.open("rehearsals", limit=1000)  # above all rehearsals, as "fleet" is above the rest
+    bench.ledger.open(
+        "rehearsals", limit=1000
+    )  # above all rehearsals, as "fleet" is above the rest
     assert bench.evaluate() == "unaffordable"
     assert server.books().calls == 0
 
