@@ -8,7 +8,7 @@ import fcntl
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,17 +65,37 @@ def set_up(folder: Path, *, for_tests: bool) -> dict[str, str]:
     home = Dockerd(folder=folder)
     report("python", lambda: venv.see_to(ROOT, log=log))
     report("redis", lambda: redis_server.find(ROOT / ".venv"))
+    missing: list[dict[str, str]] = []
+    if for_tests:
+        newer = report("redis", lambda: redis_server.see_to_newer(log=log))
+        if not newer.usable:
+            missing.append(environment_without("BURSAR_NO_REDIS_7", "Redis 7.0 and newer", newer))
     docker = report("engine", lambda: engine.see_to(ROOT, home, log=log))
     if docker.usable:
         docker = report("image", lambda: image.see_to(ROOT, docker))
     if not docker.usable:
         say("engine", "going on without one")
-        return environment_without("BURSAR_NO_ENGINE", "what needs containers", docker)
-    if for_tests:
+        missing.append(environment_without("BURSAR_NO_ENGINE", "what needs containers", docker))
+    elif for_tests:
         composer = report("compose", lambda: compose.see_to(docker, log=log))
         if not composer.usable:
-            return environment_without("BURSAR_NO_COMPOSE", "compose.yaml", composer)
-    return {}
+            missing.append(environment_without("BURSAR_NO_COMPOSE", "compose.yaml", composer))
+    return together(missing)
+
+
+def together(missing: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The environment of recipes that must do without several things: each is named at the end.
+
+    Args:
+        missing: the environment without each of them.
+
+    Returns:
+        All variables; the closing lines one below the other.
+    """
+    environment = {name: value for without in missing for name, value in without.items()}
+    if missing:
+        environment["BURSAR_UNTESTED"] = "\n".join(w["BURSAR_UNTESTED"] for w in missing)
+    return environment
 
 
 def environment_without(variable: str, untested: str, why: object) -> dict[str, str]:

@@ -41,3 +41,32 @@ def test_a_server_that_does_not_run_is_passed_over(empty_path, program):
 def test_without_any_it_says_what_to_install(empty_path, tmp_path):
     with pytest.raises(SetupError, match="apt-get install redis-server"):
         redis_server.find(tmp_path / "no-venv")
+
+
+def test_the_tests_other_server_is_seven_or_newer(empty_path, program, tmp_path):
+    program(empty_path / "redis-server", SERVER.format(version="8.0.2"))
+    assert redis_server.see_to_newer(log=tmp_path / "log").usable
+
+
+@pytest.mark.parametrize("version", [None, "6.0.16"])
+def test_where_there_is_none_and_none_may_be_installed_it_says_so(
+    version, empty_path, program, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    if version:
+        program(empty_path / "redis-server", SERVER.format(version=version))
+    found = redis_server.see_to_newer(log=tmp_path / "log")
+    assert not found.usable
+    assert str(found).startswith("no Redis 7.0:")
+
+
+def test_root_installs_debians(empty_path, program, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    server = empty_path / "redis-server"
+    answer = SERVER.format(version="7.0.15").replace("'", "'\\''").replace("\n", "\\n")
+    program(
+        empty_path / "apt-get",
+        f"#!/bin/sh\ncase \"$*\" in *install*) printf '{answer}' > {server}; /bin/chmod +x {server};; esac\n",
+    )
+    found = redis_server.see_to_newer(log=tmp_path / "log")
+    assert str(found) == "redis-server 7.0.15 beside the wheel's, for tests"

@@ -77,3 +77,14 @@ def test_it_ends_with_a_sentence_and_an_exit_code(
     monkeypatch.chdir(tmp_path)
     assert setup.main() == exit_code
     assert said in capsys.readouterr().err
+
+
+def test_all_that_is_missing_is_named_at_the_end():
+    missing = [
+        setup.environment_without("BURSAR_NO_REDIS_7", "Redis 7.0", "no Redis 7.0: none"),
+        setup.environment_without("BURSAR_NO_ENGINE", "containers", "no dockerd"),
+    ]
+    environment = setup.together(missing)
+    assert environment["BURSAR_NO_REDIS_7"] == environment["BURSAR_NO_ENGINE"] == "1"
+    assert environment["BURSAR_UNTESTED"].splitlines() == [w["BURSAR_UNTESTED"] for w in missing]
+    assert setup.together([]) == {}
