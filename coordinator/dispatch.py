@@ -1,8 +1,9 @@
-"""Dispatcher: sends evaluations, holds a lease on each, and sends again what is missing.
+"""Dispatcher: sends evaluations, listens for each of them, and sends again what is lost.
 
-The broker is never trusted alone. What was sent and has no final result is written down in Redis, so
-that another coordinator can go on; doing an evaluation twice is free, since what was paid for and
-what was recorded is kept under the evaluation's id.
+The broker is never trusted alone. Workers say in their heartbeats what they are at; what none of
+them is at and no message asks for is lost with whoever had it, and sent again. What was sent and has
+no final result is written down in Redis, so that another coordinator can go on; doing an evaluation
+twice is free, since what was paid for and what was recorded is kept under the evaluation's id.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from celery import Celery
 
-from study import keys
+from study import broker, fleet, keys
 from study.connection import Client
 from study.messages import EVALUATE_EXAMPLE, QUEUE, EvaluateExample, Evaluation
 from study.studies import StudyRecord
@@ -20,18 +21,25 @@ TRIES_MAX: Final = 6
 """How often an evaluation is sent because its infrastructure failed, before it is given up."""
 BACK_OFF_S: Final = (0.5, 2.0, 5.0, 15.0, 30.0)
 """How long to wait before each further try."""
-LEASE_MARGIN_S: Final = 30.0
-"""Beside two timeouts: the time a sandbox and a busy machine may take."""
+HELD_S_MAX: Final = 3600.0
+"""How long a living worker may be at one evaluation before it is sent to another as well."""
+PUBLISH: Final = {"max_retries": 60, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 2}
+"""How a message is sent while the broker is away: for about two minutes."""
 
 
 @dataclass(kw_only=True)
 class Outstanding:
-    """An evaluation that was sent: its message, worst case, tries, and when it is sent again."""
+    """An evaluation that was sent: its message, worst case and tries.
+
+    `due_s` is when it is sent again: soon while `waiting` for another try, else only if it is stuck.
+    `heard_s` is when it was last known to be in a worker's hands, or in the queue.
+    """
 
     message: EvaluateExample
     worst_case: int
     tries: int = 1
     due_s: float = 0.0
+    heard_s: float = 0.0
     waiting: bool = field(default=False)
 
 
@@ -57,8 +65,9 @@ class Dispatcher:
     ) -> None:
         self._celery, self._broker, self._client = celery, broker, client
         self._record, self._clock = record, clock
-        self._lease_s = 2 * record.spec.endpoint.timeout_s + LEASE_MARGIN_S
         self._out: dict[str, Outstanding] = {}
+        self._beats: dict[str, int] = {}
+        self._listened_s = clock()
 
     def __len__(self) -> int:
         return len(self._out)
@@ -109,21 +118,49 @@ class Dispatcher:
         return True
 
     def send_due(self) -> int:
-        """Send what waits for another try, and what is missing; how many were missing.
+        """Send what waits for another try, and what is lost; how many were lost.
 
-        An evaluation is missing when its lease is over and no message waits in the queue.
+        An evaluation is lost `fleet.SILENT_S` after the last sign of it. Called about once a second.
         """
-        now, missing = self._clock(), 0
-        due = [one for one in self._out.values() if one.due_s <= now]
-        overdue = [one for one in due if not one.waiting]
-        if overdue and self._broker.llen(QUEUE):
-            for one in overdue:  # they wait for a free worker: nothing is lost
-                one.due_s = now + self._lease_s
-            due = [one for one in due if one.waiting]
-        for one in due:
-            missing += not one.waiting
+        now = self._clock()
+        self._listen(now)
+        lost = self._lost(now)
+        for one in [one for one in self._out.values() if one.due_s <= now] + lost:
             self._publish(one)
-        return missing
+        return len(lost)
+
+    def _listen(self, now: float) -> None:
+        """Hear what living workers are at: those whose heartbeats go on."""
+        if not self._out:
+            self._listened_s = now
+            return
+        alive = fleet.workers(self._client)
+        fresh = [one for one in alive if self._beats.get(one.life) != one.beat]
+        self._beats = {one.life: one.beat for one in alive}
+        at_hand = {name for worker in fresh for name in worker.at_hand}
+        deaf_s = now - self._listened_s  # what we could not hear is no silence of theirs
+        self._listened_s = self._clock()
+        for name, one in self._out.items():
+            if fleet.doing(self._record.id, name) in at_hand:
+                one.heard_s = now
+            elif deaf_s > fleet.HEARTBEAT_S:
+                one.heard_s = min(now, one.heard_s + deaf_s)
+
+    def _lost(self, now: float) -> list[Outstanding]:
+        """What no worker was at for some time, and no message asks for."""
+        silent = [
+            one
+            for one in self._out.values()
+            if not one.waiting and now - one.heard_s > fleet.SILENT_S
+        ]
+        queued = broker.waiting(self._broker, self._record.id) if silent else set()
+        lost = []
+        for one in silent:
+            if queued is None or one.message.evaluation in queued:
+                one.heard_s = now
+            else:
+                lost.append(one)
+        return lost
 
     def cancel_waiting(self) -> None:
         """Forget, in this process, what waits for another try; it stays written down for a resume."""
@@ -132,5 +169,8 @@ class Dispatcher:
 
     def _publish(self, one: Outstanding) -> None:
         message: dict[str, Any] = one.message.model_dump()
-        one.waiting, one.due_s = False, self._clock() + self._lease_s
-        self._celery.send_task(EVALUATE_EXAMPLE, args=[message], queue=QUEUE, retry=True)
+        self._celery.send_task(
+            EVALUATE_EXAMPLE, args=[message], queue=QUEUE, retry=True, retry_policy=PUBLISH
+        )
+        now = self._clock()
+        one.waiting, one.heard_s, one.due_s = False, now, now + HELD_S_MAX

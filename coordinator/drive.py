@@ -14,11 +14,18 @@ import structlog
 
 from coordinator.bounds import Bounds
 from coordinator.dispatch import Dispatcher
+from coordinator.lease import Lease
 from coordinator.plan import Plan
 from coordinator.scorer import EvalFunc, Scorer
-from study import broker, connection, keys
+from study import broker, connection, fleet
 from study.connection import Client
-from study.errors import BursarError, CredentialsError, InfrastructureError, Interrupted
+from study.errors import (
+    BursarError,
+    CredentialsError,
+    InfrastructureError,
+    Interrupted,
+    StudyBusy,
+)
 from study.ledger import Balance, Ledger, parent_account
 from study.messages import ConfigFailed, EvaluateExample, Fatal, Result, Scored, Unaffordable
 from study.results import Results
@@ -95,7 +102,8 @@ class Drive:
             prices=record.prices,
             examples=self._studies.examples(record.id),
         )
-        self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self._lease = Lease(self._studies, record.id, holder, clock=clock)
         self._position = "0"
         self._catching_up = False
         self._refusals: Counter[str] = Counter()
@@ -134,7 +142,7 @@ class Drive:
             clock=clock,
         )
         try:
-            with drive._leased():
+            with drive._leased(), connection.patient(client):
                 yield drive
         finally:
             plan.close()
@@ -200,7 +208,7 @@ class Drive:
         if now - self._ticked_s < TICK_S:
             return
         self._ticked_s = now
-        self._studies.take_lease(self._record.id, self._holder)
+        self._lease.renew()
         if self._stop.is_set() or (self._studies.status(self._record.id) is StudyStatus.STOPPING):
             self._drain()
         if missing := self._dispatcher.send_due():
@@ -211,21 +219,23 @@ class Drive:
 
     @contextmanager
     def _leased(self) -> Iterator[None]:
-        study = self._record.id
-        self._studies.take_lease(study, self._holder)
-        self._studies.set_status(study, StudyStatus.RUNNING)
-        status = StudyStatus.FAILED
+        self._lease.take(self._stop)
+        self._studies.set_status(self._record.id, StudyStatus.RUNNING)
+        status: StudyStatus | None = StudyStatus.FAILED
         try:
             yield
             self._close_the_books()
             status = StudyStatus.COMPLETE
+        except StudyBusy:  # it is another's: whatever we would write now is wrong
+            status = None
+            raise
         except (Interrupted, KeyboardInterrupt):
             status = StudyStatus.INTERRUPTED
             raise
         finally:
-            self._save_trials()
-            self._studies.set_status(study, status)
-            self._studies.end_lease(study, self._holder)
+            if status is not None:
+                self._save_trials()
+                self._lease.end(status)
 
     def _close_the_books(self) -> None:
         """Settle, in doubt, what a worker reserved and never came back to: nothing is out any more."""
@@ -306,8 +316,7 @@ class Drive:
         if not len(self._dispatcher):
             self._heard_s = self._clock()
         elif silence_s > SILENCE_S_MAX / 4:
-            alive = next(iter(self._client.scan_iter(match=keys.worker("*"))), None)
-            if alive:
+            if fleet.workers(self._client):
                 return
             self._note = "no worker is there; waiting for one"
             if silence_s > SILENCE_S_MAX:
@@ -318,12 +327,13 @@ class Drive:
 
     def _drain(self) -> None:
         """Let running evaluations finish within a bounded time, then stop."""
+        self._studies.set_status(self._record.id, StudyStatus.STOPPING)  # no worker begins a call
         self._dispatcher.cancel_waiting()
         deadline_s = self._clock() + self._record.spec.endpoint.timeout_s + DRAIN_MARGIN_S
         self._note = "stopping: running evaluations may finish"
         while not self._idle and self._clock() < deadline_s:
             self._on_progress(self._progress())
-            self._studies.take_lease(self._record.id, self._holder)
+            self._lease.renew()
             try:
                 self.collect_and_tell()
             except BursarError as exc:  # it is stopping anyway: say why it would have stopped

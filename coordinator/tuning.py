@@ -14,6 +14,7 @@ from coordinator.search import Search
 from study import evaluators, keys
 from study.config import Config
 from study.connection import Client
+from study.errors import NotBegun, StudyBusy
 from study.metrics import COUNT_METRICS, CountMetric
 from study.spec import StudySpec
 from study.studies import Studies, StudyRecord, StudyStatus
@@ -38,6 +39,7 @@ def tune_study(
     """
     search = open_search(record, client)
     outcome: Outcome | None = None
+    begun = True
     try:
         outcome = run_study(
             record,
@@ -48,17 +50,21 @@ def tune_study(
             on_progress=on_progress,
             stop=stop,
         )
+    except (StudyBusy, NotBegun):  # the report is another's
+        begun = False
+        raise
     finally:
-        found = report(
-            record,
-            client=client,
-            best=search.recommend(),
-            front=search.pareto_front(),
-            completions_paid=search.completions_paid,
-            wall_seconds=outcome.wall_seconds if outcome else 0.0,
-            reason=outcome.reason if outcome else "",
-        )
-        Studies(client).save_report(record.id, found)
+        if begun:
+            found = report(
+                record,
+                client=client,
+                best=search.recommend(),
+                front=search.pareto_front(),
+                completions_paid=search.completions_paid,
+                wall_seconds=outcome.wall_seconds if outcome else 0.0,
+                reason=outcome.reason if outcome else "",
+            )
+            Studies(client).save_report(record.id, found)
     return found
 
 

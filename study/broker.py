@@ -1,13 +1,48 @@
 """The Celery app, with the settings that hold; both ends make it here, so that they can't differ."""
 
+import base64
+import binascii
+import json
 from typing import Final
 
 from celery import Celery
+from pydantic import ValidationError
 
-from study.messages import QUEUE
+from study.connection import Client
+from study.messages import QUEUE, EvaluateExample
 
 VISIBILITY_TIMEOUT_S: Final = 7200
 """Above twice the longest evaluation (an hour's call at most): a shorter one would run it twice."""
+
+
+WAITING_MAX: Final = 10_000
+"""Messages that are looked through for one that may be lost: about 10 MB."""
+
+
+def waiting(broker: Client, study: str) -> set[str] | None:
+    """The evaluations of a study whose messages wait in the queue for a worker.
+
+    Args:
+        broker: a client of the broker's database.
+        study: the study's id.
+
+    Returns:
+        Their ids; None where too many messages wait to look through them.
+    """
+    messages = broker.lrange(QUEUE, 0, WAITING_MAX)
+    if len(messages) > WAITING_MAX:
+        return None
+    found = (_read(text) for text in messages)
+    return {one.evaluation for one in found if one is not None and one.study == study}
+
+
+def _read(text: str) -> EvaluateExample | None:
+    """A message as Celery's transport keeps it; None where it is not one of ours."""
+    try:
+        (message,), *_ = json.loads(base64.b64decode(json.loads(text)["body"]))
+        return EvaluateExample.model_validate(message)
+    except (binascii.Error, ValueError, KeyError, TypeError, ValidationError):
+        return None
 
 
 def app(broker_url: str) -> Celery:

@@ -5,6 +5,8 @@ flushing its messages can't touch money.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,6 +24,9 @@ SOCKET_TIMEOUT_S: Final = 30.0
 """Above the longest blocking read (`results.BLOCK_MS_MAX`), below a claim's life."""
 RETRIES: Final = 6
 """With back-off up to 2 s: rides out a restart of Redis; every script is idempotent, so it may."""
+
+PATIENT_RETRIES: Final = 64
+"""About two minutes, with the same back-off: a restart that has much to load, or a change of machine."""
 
 
 def connect(url: str) -> Client:
@@ -47,6 +52,17 @@ def connect(url: str) -> Client:
             f"{URL_VARIABLE} is not a Redis URL. Write for example redis://redis-host:6379/0; "
             "left out, bursar starts its own"
         ) from exc
+
+
+@contextmanager
+def patient(client: Client) -> Iterator[None]:
+    """Let a client wait for a Redis that is away, as long as `PATIENT_RETRIES` take."""
+    before = client.get_retry()
+    client.set_retry(Retry(ExponentialBackoff(cap=2.0, base=0.1), PATIENT_RETRIES))
+    try:
+        yield
+    finally:
+        client.set_retry(before)
 
 
 def check(client: Client, url: str) -> None:

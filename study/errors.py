@@ -83,6 +83,10 @@ class Interrupted(BursarError):
     exit_code = 130
 
 
+class NotBegun(Interrupted):
+    """The user stopped it while it waited for the coordinator before it to end."""
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."

@@ -90,6 +90,11 @@ def worker(name: str) -> str:
     return f"{PREFIX}:worker:{name}"
 
 
+def workers() -> str:
+    """Set with a TTL of a day: names of workers that may be alive."""
+    return f"{PREFIX}:workers"
+
+
 def rate(model: str, what: str) -> str:
     """String with a TTL: the GCRA's arrival time (`requests`, `tokens`) or a pause's end."""
     return f"{PREFIX}:rate:{{{model}}}:{what}"

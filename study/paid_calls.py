@@ -79,9 +79,9 @@ class Begun:
 
 @dataclass(frozen=True, kw_only=True)
 class Busy:
-    """Another worker is making this call; its claim ends in `left_ms`."""
+    """Another worker, `holder`, is making this call, unless it has died."""
 
-    left_ms: int
+    holder: str
 
 
 class PaidCalls:
@@ -102,13 +102,16 @@ class PaidCalls:
         found = self._redis.hget(self._key(call), call.span)
         return None if found is None else PaidCall.from_json(found)
 
-    def begin(self, call: CallId, *, holder: str, claim_ms: int) -> Begun | Busy | PaidCall:
+    def begin(
+        self, call: CallId, *, holder: str, claim_ms: int, instead_of: str = ""
+    ) -> Begun | Busy | PaidCall:
         """Claim a call, unless it is paid for or another worker is making it.
 
         Args:
             call: which draws.
             holder: a name for this attempt, unique among all workers and threads.
             claim_ms: longer than the call can take; a dead worker's claim ends by itself.
+            instead_of: a holder known to be dead, whose claim is taken over.
 
         Returns:
             The paid call, if there is one; Begun, with the number of the attempt (a repeat by the
@@ -116,12 +119,13 @@ class PaidCalls:
         """
         claim, attempts = keys.claim(self._study, str(call)), keys.attempts(self._study)
         word, value = self._begin(
-            [claim, attempts, self._key(call)], [str(call), call.span, holder, claim_ms]
+            [claim, attempts, self._key(call)],
+            [str(call), call.span, holder, claim_ms, instead_of],
         )
         if word == "paid":
             return PaidCall.from_json(value)
         if word == "busy":
-            return Busy(left_ms=int(value))
+            return Busy(holder=value)
         return Begun(number=int(value))
 
     def store(self, call: CallId, paid: PaidCall, *, holder: str) -> bool:

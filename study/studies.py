@@ -75,6 +75,14 @@ class StudyRecord:
     created_at_s: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldLease:
+    """Who drives a study, and for how long yet if the lease is not renewed."""
+
+    holder: str
+    left_ms: int
+
+
 class Studies:
     """The studies in one Redis.
 
@@ -82,9 +90,12 @@ class Studies:
         redis: a client with `decode_responses=True`.
     """
 
+    lease_ms = LEASE_MS
+
     def __init__(self, redis: Client) -> None:
         self._redis = redis
         self._take_lease = scripts.load(redis, "take_lease")
+        self._renew_lease = scripts.load(redis, "renew_lease")
         self._end_lease = scripts.load(redis, "end_lease")
 
     def create(
@@ -231,21 +242,48 @@ class Studies:
         found = self._redis.hget(keys.study(study_id), "report")
         return None if found is None else dict(json.loads(found))
 
-    def take_lease(self, study_id: str, holder: str) -> None:
-        """Become the one coordinator of a study, or stay it.
+    def lease(self, study_id: str) -> HeldLease | None:
+        """Who drives a study; None where nobody does."""
+        holder = self._redis.get(keys.lease(study_id))
+        left_ms = int(self._redis.pttl(keys.lease(study_id)))
+        return HeldLease(holder=holder, left_ms=left_ms) if holder and left_ms >= 0 else None
+
+    def take_lease(self, study_id: str, holder: str, *, instead_of: str = "") -> None:
+        """Become the one coordinator of a study.
+
+        Args:
+            study_id: the study.
+            holder: the coordinator's name.
+            instead_of: a holder known to be dead, whose lease is taken over.
 
         Raises:
             StudyBusy: if another one holds the lease.
         """
-        if self._take_lease([keys.lease(study_id)], [holder, LEASE_MS]) == "held":
-            raise StudyBusy(
-                f"another coordinator drives study {study_id}. Stop it with `bursar stop "
-                f"{study_id}`, or wait {LEASE_MS // 1000} s if it died"
-            )
+        names = [keys.lease(study_id), keys.study(study_id)]
+        if self._take_lease(names, [holder, self.lease_ms, instead_of]) == "held":
+            raise StudyBusy(busy(study_id))
 
-    def end_lease(self, study_id: str, holder: str) -> None:
-        """Give the study up, so that another coordinator may resume it at once."""
-        self._end_lease([keys.lease(study_id)], [holder])
+    def renew_lease(self, study_id: str, holder: str) -> None:
+        """Stay the one coordinator of a study; its lease may even have ended meanwhile.
+
+        Raises:
+            StudyBusy: if another one took the study.
+        """
+        names = [keys.lease(study_id), keys.study(study_id)]
+        if self._renew_lease(names, [holder, self.lease_ms]) == "lost":
+            raise StudyBusy(busy(study_id))
+
+    def end_lease(self, study_id: str, holder: str, status: StudyStatus) -> None:
+        """Say where a study stands and give it up, unless another coordinator took it."""
+        self._end_lease([keys.lease(study_id), keys.study(study_id)], [holder, status.value])
+
+
+def busy(study_id: str) -> str:
+    """What to do about a study that another coordinator drives."""
+    return (
+        f"another coordinator drives study {study_id}. Stop it with `bursar stop {study_id}`, "
+        "on any machine that reaches its Redis"
+    )
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ from celery import Celery, signals
 from pydantic import ValidationError
 
 from sandbox import Sandbox, open_sandbox
-from study import broker, connection
+from study import broker, connection, fleet
 from study.ledger import Ledger
 from study.messages import EVALUATE_EXAMPLE, EvaluateExample
 from study.spec import EndpointSpec
@@ -26,8 +26,12 @@ from workers import llm, logs
 from workers.evaluate import UnknownWork, evaluate_example
 from workers.llm import Endpoint
 from workers.site import SLOTS, Site
-from workers.upkeep import Upkeep
+from workers.upkeep import AtHand, Upkeep
 
+LIFE: Final = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+"""This process among all workers that ever were."""
+AT_HAND: Final = AtHand()
+"""The evaluations that this process is at."""
 DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 SEAL_VARIABLE: Final = "BURSAR_SEAL_KEY"
 
@@ -53,8 +57,11 @@ def evaluate(message: dict[str, Any]) -> str:
         wrong = sorted({str(error["loc"]) for error in exc.errors(include_input=False)})
         log.warning("message_refused", wrong=wrong[:10])
         return "refused: not a message of ours"
-    with structlog.contextvars.bound_contextvars(
-        study=checked.study, trial=checked.trial, evaluation=checked.evaluation
+    with (
+        AT_HAND.held(fleet.doing(checked.study, checked.evaluation)),
+        structlog.contextvars.bound_contextvars(
+            study=checked.study, trial=checked.trial, evaluation=checked.evaluation
+        ),
     ):
         try:
             words = evaluate_example(checked, site())
@@ -76,7 +83,8 @@ def site() -> Site:
         endpoint=_endpoint_of,
         sandbox=_Sandboxes().of,
         seal_key=os.environ.get(SEAL_VARIABLE, "").encode(),
-        holder=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}",
+        holder=lambda: f"{LIFE}/{uuid.uuid4().hex}",
+        has_died=lambda holder: fleet.has_died(redis, holder.rpartition("/")[0], sleep=time.sleep),
         clock=time.monotonic,
         sleep=time.sleep,
         jitter=random.Random(),  # noqa: S311 (spreads retries, and must differ between workers)
@@ -132,7 +140,7 @@ def _configure_logs(**_: object) -> None:
 def _begin(sender: Any, **_: object) -> None:
     name = str(sender.hostname)
     slots = int(sender.controller.concurrency) if hasattr(sender, "controller") else SLOTS
-    upkeep = Upkeep(site().redis, name=name, slots=slots)
+    upkeep = Upkeep(site().redis, name=name, life=LIFE, slots=slots, at_hand=AT_HAND)
     upkeep.start()
     signals.worker_shutting_down.connect(lambda **_: upkeep.stop(), weak=False)
     log.info("worker_ready", worker=name, slots=slots, redis=connection.shown(redis_url()))

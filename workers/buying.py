@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
+from redis.exceptions import RedisError
 
-from study import worst_case
+from study import fleet, worst_case
 from study.errors import InfrastructureError
 from study.ledger import Verdict
-from study.paid_calls import Busy, CallId, PaidCall, PaidCalls
+from study.paid_calls import Begun, Busy, CallId, PaidCall, PaidCalls
 from study.prices import Price
 from study.rate_limit import RateLimit
 from study.templates import Rendered
@@ -43,6 +44,9 @@ BUYING_S_MAX: Final = 900.0
 """No further call of an evaluation begins after that: what is bought is kept, the rest comes later."""
 CLAIM_MARGIN_S: Final = 10.0
 """A claim outlives its call by this, for what is done in Redis before and after."""
+KEEP_S_MAX: Final = 300.0
+"""How long an answer that was paid for waits for a Redis that can't be reached."""
+KEEP_PAUSE_S: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -172,17 +176,18 @@ class Buyer:
     def _attempt(self, call: CallId) -> PaidCall:
         """One attempt on the wire, with a reservation of its own."""
         claim_s = self._endpoint.call_s_max + CLAIM_MARGIN_S
-        begun = self._paid_calls.begin(call, holder=self._holder, claim_ms=int(claim_s * 1000))
+        begun = self._begin(call, int(claim_s * 1000))
         if isinstance(begun, PaidCall):
             return self._settled(begun)
         if isinstance(begun, Busy):
             raise BusyElsewhere
-        claimed_until_s = self._site.clock() + claim_s
+        begun_s = self._site.clock()
         self._heal(call, begun.number)
         reservation = f"{self._order.study}:{call.attempt(begun.number)}"
         self._reserve(call, reservation)
         try:
-            if self._site.clock() + self._endpoint.call_s_max > claimed_until_s:
+            # Whoever takes us for dead looks for so long: past that, the call may be another's.
+            if self._site.clock() - begun_s > min(fleet.LOOKS_APART_S, CLAIM_MARGIN_S):
                 raise Unavailable("this worker was held up for too long before its call")
             self._before_call()
             answer = self._endpoint.call(
@@ -200,6 +205,16 @@ class Buyer:
             self._paid_calls.abandon(call, holder=self._holder)
             raise
         return self._kept(call, self._priced(call, reservation, answer))
+
+    def _begin(self, call: CallId, claim_ms: int) -> Begun | Busy | PaidCall:
+        """Claim a call; a dead worker's claim is taken over."""
+        begun = self._paid_calls.begin(call, holder=self._holder, claim_ms=claim_ms)
+        if isinstance(begun, Busy) and self._site.has_died(begun.holder):
+            self._log.warning("claim_taken_over", holder=begun.holder)
+            begun = self._paid_calls.begin(
+                call, holder=self._holder, claim_ms=claim_ms, instead_of=begun.holder
+            )
+        return begun
 
     def _reserve(self, call: CallId, reservation: str) -> None:
         worst = self._order.worst_case_nanodollars(call.draws)
@@ -242,12 +257,19 @@ class Buyer:
         )
 
     def _kept(self, call: CallId, paid: PaidCall) -> PaidCall:
-        """Store, then settle: a crash in between loses nothing."""
-        stored = self._paid_calls.store(call, paid, holder=self._holder)
-        self._settled(paid)
-        if stored:
-            return paid
-        return self._paid_calls.find(call) or paid  # another one was faster: its answer stands
+        """Store, then settle: a crash in between loses nothing; nor does a Redis that is away."""
+        until_s = self._site.clock() + KEEP_S_MAX
+        while True:
+            try:
+                stored = self._paid_calls.store(call, paid, holder=self._holder)
+                self._settled(paid)
+                # Where another one was faster, its answer stands.
+                return paid if stored else self._paid_calls.find(call) or paid
+            except RedisError as exc:
+                self._log.warning("answer_not_kept_yet", reason=type(exc).__name__)
+                if self._site.clock() > until_s:
+                    raise
+                self._site.sleep(KEEP_PAUSE_S)
 
     def _settled(self, paid: PaidCall) -> PaidCall:
         """Settle a paid call; again, where a predecessor may not have come to it."""

@@ -27,6 +27,7 @@ class Site:
         sandbox: the sandbox of a study, opened once; raises SandboxError where there can be none.
         seal_key: shows which answers are a rehearsal's own.
         holder: a new name for each evaluation, unique among all workers and threads.
+        has_died: whether the worker of a holder is dead; takes some seconds to be sure.
         clock: seconds that only go forward.
         sleep: waits for some seconds.
         jitter: spreads the retries of many workers.
@@ -42,3 +43,4 @@ class Site:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     jitter: random.Random
+    has_died: Callable[[str], bool] = lambda _: False

@@ -1,9 +1,12 @@
 """Upkeep: what a worker does beside its evaluations: saying that it is there, and reaping containers."""
 
+import itertools
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -21,17 +24,45 @@ REAP_S: Final = 60.0
 log = structlog.get_logger()
 
 
+class AtHand:
+    """What this process is at, for its heartbeats to tell; any thread may say so."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Be at an evaluation while the context lasts."""
+        with self._lock:
+            self._held[name] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[name] -= 1
+                self._held += Counter()  # forgets what is at zero
+
+    def names(self) -> tuple[str, ...]:
+        """The evaluations that this process is at."""
+        with self._lock:
+            return tuple(self._held)
+
+
 class Upkeep:
     """Two daemon threads, from `start` to `stop`.
 
     Args:
         redis: where heartbeats are.
         name: the worker's, as Celery knows it.
+        life: this process's own name among all workers that ever were.
         slots: how many evaluations it makes at once.
+        at_hand: which ones these are.
     """
 
-    def __init__(self, redis: Client, *, name: str, slots: int) -> None:
-        self._redis, self._name, self._slots = redis, name, slots
+    def __init__(self, redis: Client, *, name: str, life: str, slots: int, at_hand: AtHand) -> None:
+        self._redis, self._name, self._life, self._slots = redis, name, life, slots
+        self._at_hand, self._beats = at_hand, itertools.count(1)
         self._stopped = threading.Event()
         self._engine = False
 
@@ -81,6 +112,9 @@ class Upkeep:
             pid=os.getpid(),
             slots=self._slots,
             engine=self._engine,
+            life=self._life,
+            beat=next(self._beats),
+            at_hand=self._at_hand.names(),
         )
         try:
             fleet.beat(self._redis, worker)

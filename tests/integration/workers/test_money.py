@@ -8,6 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from rehearsal import RehearsalServer
+from study import fleet
 from study.ledger import Ledger, Verdict
 from study.messages import ConfigFailed, Fatal, Scored, Unevaluated
 from study.paid_calls import Begun
@@ -264,17 +265,22 @@ def test_the_rest_is_bought_after_a_crash_in_between(
 # Crashes: each step's successor heals it.
 
 
-class Broken(Ledger):
-    """A ledger whose Redis dies at a verb, once."""
+class Killed(BaseException):
+    """The process ends here, as by kill -9: nothing catches it."""
 
-    def __init__(self, bench: Bench, verb: str) -> None:
+
+class Broken(Ledger):
+    """A ledger whose Redis dies at a verb, once; or the process that asks it."""
+
+    def __init__(self, bench: Bench, verb: str, failure: BaseException | None = None) -> None:
         super().__init__(bench.site.redis)
         self._dies_at = verb
+        self._failure = failure or RedisConnectionError("killed")
 
     def _maybe_die(self, verb: str) -> None:
         if self._dies_at == verb:
             self._dies_at = ""
-            raise RedisConnectionError("killed")
+            raise self._failure
 
     def reserve(self, account: str, reservation: str, amount: int) -> Verdict:
         self._maybe_die("before reserve")
@@ -291,14 +297,64 @@ def test_a_crash_between_store_and_settle_is_healed_by_the_next_to_come(
     make_bench: MakeBench, server: RehearsalServer
 ) -> None:
     bench = make_bench()
-    with pytest.raises(RedisConnectionError):
-        bench.with_site(ledger=Broken(bench, "settle")).evaluate()
+    with pytest.raises(Killed):
+        bench.with_site(ledger=Broken(bench, "settle", Killed())).evaluate()
     assert bench.reserved == worst_case(bench)
-    assert isinstance(bench.results[-1], Unevaluated)
+    assert bench.results == []
     assert "pass" in bench.evaluate()
     assert server.books().calls == 1
     assert bench.spent == server.books().billed_nanodollars
     assert bench.reserved == bench.in_doubt == 0
+
+
+def test_an_answer_that_was_paid_for_waits_for_a_redis_that_is_away(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    assert "pass" in bench.with_site(ledger=Broken(bench, "settle")).evaluate()
+    assert server.books().calls == 1
+    assert bench.spent == server.books().billed_nanodollars
+    assert bench.reserved == bench.in_doubt == 0
+
+
+def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    with pytest.raises(Killed):
+        bench.with_site(
+            ledger=Broken(bench, "after reserve", Killed()), holder=lambda: "life/1"
+        ).evaluate()
+    asked: list[str] = []
+
+    def died(holder: str) -> bool:
+        asked.append(holder)
+        return len(asked) > 1
+
+    later = bench.with_site(has_died=died)
+    assert later.evaluate() == "busy elsewhere"
+    assert server.books().calls == 0
+    assert "pass" in later.evaluate()
+    assert asked == ["life/1", "life/1"]
+    assert bench.in_doubt == worst_case(bench)
+    assert bench.reserved == 0
+
+
+def test_a_worker_that_was_held_up_before_its_call_does_not_make_it(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    """It may have been taken for dead meanwhile: then the call is another's."""
+    bench, now_s = make_bench(), [0.0]
+
+    class Slow(Ledger):
+        def reserve(self, account: str, reservation: str, amount: int) -> Verdict:
+            now_s[0] += fleet.LOOKS_APART_S + 1
+            return super().reserve(account, reservation, amount)
+
+    slow = bench.with_site(ledger=Slow(bench.site.redis), clock=lambda: now_s[0])
+    assert "held up" in slow.evaluate()
+    assert server.books().calls == 0
+    assert bench.spent == bench.reserved == 0
 
 
 def test_a_crash_after_the_reservation_leaves_it_in_doubt(

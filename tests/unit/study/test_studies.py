@@ -137,13 +137,39 @@ def test_two_coordinators_cannot_drive_a_study(studies: Studies, client: Client)
     studies.take_lease("s", "me")
     with pytest.raises(StudyBusy, match="bursar stop s"):
         studies.take_lease("s", "you")
-    studies.take_lease("s", "me")  # renewed
+    studies.renew_lease("s", "me")
     assert 0 < client.pttl(keys.lease("s")) <= LEASE_MS
-    studies.end_lease("s", "you")  # not theirs to end
+    studies.end_lease("s", "you", StudyStatus.FAILED)  # not theirs to end
     with pytest.raises(StudyBusy):
         studies.take_lease("s", "you")
-    studies.end_lease("s", "me")
+    studies.end_lease("s", "me", StudyStatus.INTERRUPTED)
+    assert studies.status("s") is StudyStatus.INTERRUPTED
     studies.take_lease("s", "you")
+
+
+def test_who_slept_past_its_lease_keeps_the_study_only_if_nobody_took_it(
+    studies: Studies, client: Client
+) -> None:
+    studies.take_lease("s", "sleeper")
+    studies.set_status("s", StudyStatus.RUNNING)
+    client.delete(keys.lease("s"))  # its time has passed
+    studies.renew_lease("s", "sleeper")
+    client.delete(keys.lease("s"))
+    studies.take_lease("s", "other")
+    studies.end_lease("s", "other", StudyStatus.COMPLETE)  # nobody holds it, and yet:
+    with pytest.raises(StudyBusy):
+        studies.renew_lease("s", "sleeper")
+    studies.end_lease("s", "sleeper", StudyStatus.FAILED)
+    assert studies.status("s") is StudyStatus.COMPLETE
+
+
+def test_a_dead_holders_lease_is_taken_over_by_name(studies: Studies) -> None:
+    studies.take_lease("s", "dead")
+    with pytest.raises(StudyBusy):
+        studies.take_lease("s", "me", instead_of="somebody else")
+    studies.take_lease("s", "me", instead_of="dead")
+    with pytest.raises(StudyBusy):
+        studies.renew_lease("s", "dead")
 
 
 def test_of_many_that_want_a_study_at_once_one_gets_it(studies: Studies) -> None:
@@ -161,5 +187,5 @@ def test_of_many_that_want_a_study_at_once_one_gets_it(studies: Studies) -> None
 def test_renewing_a_lease_lengthens_it(studies: Studies, client: Client) -> None:
     studies.take_lease("s", "me")
     client.pexpire(keys.lease("s"), 1_000)
-    studies.take_lease("s", "me")
+    studies.renew_lease("s", "me")
     assert client.pttl(keys.lease("s")) > LEASE_MS - 5_000

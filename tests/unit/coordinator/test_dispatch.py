@@ -1,0 +1,167 @@
+"""Dispatcher: what is lost is sent again within a bound, and what is not lost is not."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from coordinator.dispatch import HELD_S_MAX, Dispatcher
+from study import broker, connection, fleet
+from study.config import Arm
+from study.connection import Client
+from study.fleet import Worker
+from study.messages import QUEUE, EvaluateExample
+from study.prices import Price
+from study.spec import StudySpec
+from study.studies import Source, Studies
+
+TICK_S: Final = 1.0
+
+
+class Office:
+    """A coordinator's dispatcher on a real Redis, with a clock of its own and workers that are told of."""
+
+    def __init__(self, client: Client, redis_url: str) -> None:
+        self.client, self.now_s = client, 100.0
+        url = connection.broker_url(redis_url)
+        self.celery, self.broker = broker.app(url), connection.connect(url)
+        spec = StudySpec.parse(
+            {
+                "name": "office",
+                "data": {"path": "p"},
+                "budget": {"optimization_usd": 1.0, "inference_usd": 0.1},
+                "space": {"model": ["m"]},
+            }
+        )
+        self.record = Studies(client).create(
+            spec,
+            pinned={"m": Price.from_usd(input=1, output=1)},
+            source=Source.REHEARSAL,
+            base_url=None,
+            scored_by_coordinator=False,
+            examples=[("tune-0", {})],
+        )
+        self.dispatcher = Dispatcher(
+            self.celery,
+            broker=self.broker,
+            client=client,
+            record=self.record,
+            clock=lambda: self.now_s,
+        )
+        self.beats = 0
+
+    def send(self, first_draw: int = 0) -> str:
+        arm = Arm(model="m", template=0, params={})
+        message = EvaluateExample(
+            study=self.record.id,
+            trial=0,
+            arm=arm.key,
+            example="tune-0",
+            first_draw=first_draw,
+            draws=1,
+        )
+        self.dispatcher.send(message, worst_case=1)
+        return message.evaluation
+
+    def beat(self, *evaluations: str) -> None:
+        """A worker says that it is at these."""
+        self.beats += 1
+        names = tuple(fleet.doing(self.record.id, name) for name in evaluations)
+        worker = Worker(
+            name="w",
+            host="h",
+            pid=1,
+            slots=4,
+            engine=False,
+            life="l",
+            beat=self.beats,
+            at_hand=names,
+        )
+        fleet.beat(self.client, worker)
+
+    def pass_seconds(self, seconds: float, *at_hand: str, beating: bool = False) -> int:
+        """Let time pass, tick by tick; how many evaluations were lost in it."""
+        lost = 0
+        for _ in range(int(seconds / TICK_S)):
+            self.now_s += TICK_S
+            if beating:
+                self.beat(*at_hand)
+            lost += self.dispatcher.send_due()
+        return lost
+
+    @property
+    def queued(self) -> int:
+        return int(self.broker.llen(QUEUE))
+
+    def close(self) -> None:
+        self.celery.close()
+        self.broker.close()
+
+
+@pytest.fixture
+def office(client: Client, redis_url: str) -> Iterator[Office]:
+    made = Office(client, redis_url)
+    yield made
+    made.close()
+
+
+def test_a_message_that_waits_in_the_queue_is_not_lost(office: Office) -> None:
+    evaluation = office.send()
+    assert broker.waiting(office.broker, office.record.id) == {evaluation}
+    assert broker.waiting(office.broker, "another study") == set()
+    assert office.pass_seconds(600) == 0
+    assert office.queued == 1
+
+
+def test_what_a_living_worker_is_at_is_not_lost(office: Office) -> None:
+    evaluation = office.send()
+    office.broker.flushdb()  # the worker took it
+    assert office.pass_seconds(600, evaluation, beating=True) == 0
+    assert office.queued == 0
+
+
+def test_a_message_lost_with_the_broker_is_sent_again_within_the_bound(office: Office) -> None:
+    first, second = office.send(), office.send(first_draw=1)
+    office.broker.flushdb()
+    assert office.pass_seconds(fleet.SILENT_S, first, beating=True) == 0
+    assert office.pass_seconds(2, first, beating=True) == 1
+    assert broker.waiting(office.broker, office.record.id) == {second}
+
+
+def test_what_a_dead_worker_was_at_is_sent_again_within_the_bound(office: Office) -> None:
+    evaluation = office.send()
+    office.broker.flushdb()
+    assert office.pass_seconds(60, evaluation, beating=True) == 0
+    # Its last heartbeat may stand in Redis for as long as it likes: it does not go on.
+    assert office.pass_seconds(fleet.SILENT_S) == 0
+    assert office.pass_seconds(2) == 1
+    assert office.queued == 1
+
+
+def test_another_studys_backlog_does_not_hide_what_is_lost(office: Office) -> None:
+    office.send()
+    office.broker.flushdb()
+    office.broker.rpush(QUEUE, "not even JSON", '{"body": "e30="}')
+    assert office.pass_seconds(fleet.SILENT_S + 2) == 1
+
+
+def test_what_the_coordinator_could_not_hear_is_no_silence_of_the_workers(office: Office) -> None:
+    evaluation = office.send()
+    office.broker.flushdb()
+    assert office.pass_seconds(10, evaluation, beating=True) == 0
+    office.now_s += 300  # Redis was away, or we were
+    assert office.dispatcher.send_due() == 0
+    assert office.pass_seconds(fleet.SILENT_S - 2) == 0  # the worker has time to say that it lives
+    office.beat(evaluation)
+    assert office.pass_seconds(2) == 0
+
+
+def test_what_a_living_worker_never_ends_is_sent_to_another_in_the_end(office: Office) -> None:
+    evaluation = office.send()
+    office.broker.flushdb()
+    passed = 0.0
+    while not office.queued:
+        assert passed <= HELD_S_MAX + 60
+        office.pass_seconds(60, evaluation, beating=True)
+        passed += 60
+    assert passed >= HELD_S_MAX
