@@ -97,13 +97,13 @@ class Drive:
         self._on_progress, self._stop, self._clock = on_progress, stop, clock
         self._studies, self._ledger = Studies(client), Ledger(client)
         self._results = Results(client, record.id)
+        self._examples = self._studies.examples(record.id)
         self._bounds = Bounds(
-            record.spec.search_space,
-            prices=record.prices,
-            examples=self._studies.examples(record.id),
+            record.spec.search_space, prices=record.prices, examples=self._examples
         )
         holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._lease = Lease(self._studies, record.id, holder, clock=clock)
+        self._arms: dict[int, str] = {}
         self._position = "0"
         self._catching_up = False
         self._refusals: Counter[str] = Counter()
@@ -155,6 +155,7 @@ class Drive:
         """Take over what an earlier coordinator of this study proposed, got, and sent in vain."""
         trials = self._studies.trials(self._record.id)
         self._plan.restore(trials)
+        self._arms = {trial.number: trial.arm.key for trial in trials}
         while results := self._results.read(after=self._position):
             for position, result in results:
                 self._position = position
@@ -254,6 +255,9 @@ class Drive:
 
     def _absorb(self, result: Result) -> None:
         """Decide what a result means; the parent of all branches on its kind."""
+        if self._arms.get(result.trial) != result.arm or result.example not in self._examples:
+            log.warning("result_refused", study=self._record.id, unknown=result.evaluation)
+            return
         if isinstance(result, Scored):
             self._dispatcher.done(result.evaluation)
             self.tally.completions_paid += result.draws
@@ -346,6 +350,7 @@ class Drive:
 
     def _save_trials(self) -> None:
         for trial in self._plan.changed():
+            self._arms[trial.number] = trial.arm.key
             self._studies.save_trial(self._record.id, trial)
 
     def _progress(self) -> Progress:

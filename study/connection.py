@@ -39,6 +39,7 @@ def connect(url: str) -> Client:
         return redis.Redis.from_url(
             url,
             decode_responses=True,
+            encoding_errors="replace",  # what is no UTF-8 is not ours, and is told by its form
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=5.0,
             health_check_interval=30,

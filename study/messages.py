@@ -1,15 +1,18 @@
 """The messages between coordinator and workers: JSON, with ids, unknown fields refused."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from study.paid_calls import CallId
 
 EVALUATE_EXAMPLE: Final = "bursar.evaluate_example"
 """The Celery task's name."""
 QUEUE: Final = "bursar"
+MESSAGE_BYTES_MAX: Final = 16_384
+"""With Celery's envelope; ours take about two thousand."""
 RESULT_BYTES_MAX: Final = 1_000_000
+"""A larger one is refused by whoever reads it."""
 
 
 class Record(BaseModel):
@@ -49,11 +52,11 @@ class EvaluateExample(Record):
 class Evaluation(Record):
     """What all results say: whose they are."""
 
-    trial: int
-    arm: str
-    example: str
-    first_draw: int
-    draws: int
+    trial: int = Field(ge=0)
+    arm: str = Field(max_length=32)
+    example: str = Field(max_length=32)
+    first_draw: int = Field(ge=0)
+    draws: int = Field(ge=1, le=1000)
 
     @property
     def evaluation(self) -> str:
@@ -64,10 +67,10 @@ class Evaluation(Record):
 class Paid(Record):
     """What an evaluation's calls used and cost; `completion_tokens` sums over the answers."""
 
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost_nanodollars: int
+    calls: int = Field(ge=0)
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    cost_nanodollars: int = Field(ge=0)
     latency_s: float
 
 
@@ -86,6 +89,12 @@ class Scored(Evaluation):
     unscored: bool = False
     paid: Paid
     error: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_verdict_for_each_draw(self) -> Self:
+        if self.passes is not None and not self.error and len(self.passes) != self.draws:
+            raise ValueError(f"{len(self.passes)} verdicts for {self.draws} draws")
+        return self
 
 
 class ConfigFailed(Evaluation):

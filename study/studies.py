@@ -12,6 +12,7 @@ from typing import Any, Final
 from study import keys, prices, scripts
 from study.connection import Client
 from study.errors import StudyBusy, UnknownStudy
+from study.messages import EvaluateExample
 from study.prices import Price
 from study.spec import StudySpec
 from study.trials import Trial
@@ -232,6 +233,14 @@ class Studies:
         """All trials, in the order in which they were proposed."""
         found = self._redis.hvals(keys.trials(study_id))
         return sorted((Trial.from_dict(json.loads(t)) for t in found), key=lambda t: t.number)
+
+    def asked_for(self, message: EvaluateExample) -> bool:
+        """Whether a coordinator wrote this very evaluation down, and nobody struck it off since.
+
+        It is written before it is sent: what is not there is forged, or comes too late to be of use.
+        """
+        found = self._redis.hget(keys.sent(message.study), message.evaluation)
+        return found is not None and EvaluateExample.model_validate_json(found) == message
 
     def save_report(self, study_id: str, report: Mapping[str, Any]) -> None:
         """Keep the study's last report (the JSON of `tune --json`)."""

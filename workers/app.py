@@ -44,7 +44,11 @@ def redis_url() -> str:
 
 
 app: Final[Celery] = broker.app(connection.broker_url(redis_url()))
-app.conf.update(worker_pool="threads", worker_concurrency=SLOTS)
+app.conf.update(
+    worker_pool="threads",
+    worker_concurrency=SLOTS,
+    broker_transport="workers.incoming:Transport",
+)
 app.events.dispatcher_cls = "workers.events:WholeEventDispatcher"
 
 

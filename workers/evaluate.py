@@ -51,6 +51,10 @@ class UnknownWork(Exception):
     """The message names a study, a trial, an arm or an example that is not in this Redis."""
 
 
+class NotAskedFor(UnknownWork):
+    """No coordinator asks for this evaluation: the message is forged, or late."""
+
+
 class NoSandboxHere(Exception):
     """Nothing can be scored on this worker."""
 
@@ -66,12 +70,14 @@ def evaluate_example(message: EvaluateExample, site: Site) -> str:
         What came of it, in a few words for people.
 
     Raises:
-        UnknownWork: the message is forged or out of date; nothing was done.
+        UnknownWork: the message is forged or late; nothing was done.
         Exception: whatever nobody foresaw; it is recorded as Unevaluated before.
     """
     work = _Work.of(message, site)
     if work.results.recorded(message.evaluation):
         return "already recorded"
+    if not site.studies.asked_for(message):
+        raise NotAskedFor(message.evaluation)
     try:
         result = _evaluated(work)
     except BusyElsewhere:

@@ -13,6 +13,7 @@ import pytest
 
 from rehearsal import RehearsalServer, Synthetic
 from sandbox import ProcessSandbox, Sandbox, SandboxError, open_sandbox
+from study import keys
 from study.config import Arm
 from study.connection import Client
 from study.ledger import Ledger
@@ -76,8 +77,15 @@ class Bench:
             draws=draws,
         )
 
+    def ask(self, **which: Any) -> EvaluateExample:
+        """Write an evaluation down, as a coordinator does before it sends it."""
+        message = self.message(**which)
+        sent = keys.sent(self.record.id)
+        self.site.redis.hset(sent, message.evaluation, message.model_dump_json())
+        return message
+
     def evaluate(self, **which: Any) -> str:
-        return evaluate_example(self.message(**which), self.site)
+        return evaluate_example(self.ask(**which), self.site)
 
     def with_site(self, **other: Any) -> "Bench":
         return replace(self, site=replace(self.site, **other))

@@ -16,7 +16,7 @@ import redis as redis_py
 from celery import Celery
 
 from rehearsal import Latency, RehearsalServer, Synthetic
-from study import broker, connection, fleet
+from study import broker, connection, fleet, keys
 from study.config import Arm
 from study.ledger import Ledger
 from study.messages import EVALUATE_EXAMPLE, QUEUE, EvaluateExample, Scored
@@ -135,6 +135,8 @@ class Fleet:
                 first_draw=first_draw,
                 draws=draws,
             )
+            sent = keys.sent(self.record.id)
+            self.redis.hset(sent, message.evaluation, message.model_dump_json())
             self.send(message.model_dump())
 
     def send(self, message: object) -> None:

@@ -26,7 +26,9 @@ def test_message_call_and_result_share_one_name() -> None:
     message = EvaluateExample.model_validate(MESSAGE)
     paid = {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost_nanodollars": 0}
     whose = {key: value for key, value in MESSAGE.items() if key != "study"}
-    result = Scored.model_validate({**whose, "passes": [], "paid": {**paid, "latency_s": 0.0}})
+    result = Scored.model_validate(
+        {**whose, "passes": [True] * 6, "paid": {**paid, "latency_s": 0.0}}
+    )
     assert message.evaluation == str(message.call) == result.evaluation
     assert message.evaluation == "0123456789abcdef/tune-3/4+6"
 

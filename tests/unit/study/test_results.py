@@ -6,8 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import ValidationError
 
+from study import keys
 from study.connection import Client, connect
-from study.messages import ConfigFailed, Fatal, Paid, Scored, Unaffordable, Unevaluated
+from study.messages import (
+    RESULT_BYTES_MAX,
+    ConfigFailed,
+    Fatal,
+    Paid,
+    Scored,
+    Unaffordable,
+    Unevaluated,
+)
 from study.results import READ_COUNT_MAX, Results
 
 PAID = Paid(calls=1, prompt_tokens=9, completion_tokens=4, cost_nanodollars=42, latency_s=0.5)
@@ -105,3 +114,22 @@ def test_a_result_that_could_not_be_read_again_is_refused_where_it_is_made() -> 
             Scored.model_validate({**whose(), "curve": {1: value}, "paid": PAID})
     with pytest.raises(ValidationError):
         Scored.model_validate({**whose(), "paid": PAID, "unknown": 1})
+
+
+def test_what_is_no_result_is_passed_over(client: Client, results: Results) -> None:
+    def forge(**fields: str) -> None:
+        client.xadd(keys.results("s"), fields)
+
+    good = scored().model_dump_json()
+    for forged in ("", "{}", "[]", "\x00", good[:-9], good.replace("[true,false]", "[true]"),
+                   good.replace("42", "-42"), good.replace("tune-0", "x" * RESULT_BYTES_MAX)):  # fmt: skip
+        forge(result=forged)
+    forge(text=good)
+    client.execute_command("XADD", keys.results("s"), "*", "result", b"\xff\xfe")
+    assert results.read() == []
+    for number in range(READ_COUNT_MAX):
+        forge(result=f"{number}")
+    results.record(scored(1))
+    [(position, found)] = results.read()
+    assert found == scored(1)
+    assert results.read(after=position) == []
