@@ -113,6 +113,13 @@ def test_a_message_that_waits_in_the_queue_is_not_lost(office: Office) -> None:
     assert office.queued == 1
 
 
+def test_forged_messages_in_the_queue_are_looked_through(office: Office) -> None:
+    evaluation = office.send()
+    for forged in (b"", b"7", b"\xff\xfe", b"[" * 10_000, b'{"body": "%"}', b'{"body": 1}'):
+        office.broker.execute_command("LPUSH", QUEUE, forged)
+    assert broker.waiting(office.broker, office.record.id) == {evaluation}
+
+
 def test_what_a_living_worker_is_at_is_not_lost(office: Office) -> None:
     evaluation = office.send()
     office.broker.flushdb()  # the worker took it
