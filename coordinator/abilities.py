@@ -1,255 +1,436 @@
 """Abilities: an item-response model of passing and failing, so that all arms' draws tell of each.
 
-A draw of arm a on example e passes with probability sigmoid(x), where x is normal around
-`ability_a + spread_a * ease_e` with a standard deviation of `OWN_SPREAD * spread_a`. Ease is
-standard normal; a wide spread makes examples bimodal (solved always or never), as low temperatures
-do. Everything lives on small grids and is learned by belief propagation between arms and examples
-(each arm tells each example what it thinks of its ease, and hears what all the others think), one
-arm at a time: a result costs about a millisecond, whatever the number of arms.
+A draw of arm a on example e passes with probability c_a sigmoid(x). The ceiling c_a is for answers
+that ignore the asked format; x is the sum of
+
+    kappa(heat) (the arm's lead + the example's ease, for all, for the model and for the template)
+    + a curve of the heat + a scatter of the arm on the example.
+
+`kappa` grows as answers get colder: examples are then solved always or never. Effects are normal
+with learned scales (`features`, `mixed`); the scatter is integrated out at Gauss-Hermite nodes.
+Bayesian logistic regression with crossed random effects, fitted by Laplace's approximation, as in
+De Boeck and Wilson 2004 (Explanatory Item Response Models).
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from coordinator.beliefs import Belief, Floats
-from coordinator.kinship import Kinship
+from coordinator import features, mixed
+from coordinator.beliefs import Belief, Floats, Outlook
+from coordinator.features import Block, Features
+from coordinator.mixed import Effects, Mixed
 from coordinator.pool import Pool
 from study.config import Arm
 from study.metrics import CountMetric
+from study.space import SearchSpace
 
-LOGITS: Final[Floats] = np.linspace(-8.0, 8.0, 65)
-EASE: Final[Floats] = np.linspace(-2.5, 2.5, 11)
-ABILITY: Final[Floats] = np.linspace(-6.0, 6.0, 17)
-SPREAD: Final[Floats] = np.array([1.0, 2.0, 3.5, 6.0])
-OWN_SPREAD: Final = 0.6
-"""How much an example's ease for one arm differs from its ease for all, in spreads."""
-IMPOSSIBLE: Final = 0.04
-"""The share of examples that an arm never passes for a reason of its own: cut answers, a format."""
-REFITS: Final = 2
-"""Rounds of messages in a refit; they change little after the second."""
-ANCHORS: Final = 4
-"""Values of n at which the errors that arise from ability and spread are worked out."""
-TINY: Final = 1e-30
-
-_ABILITY, _SPREAD = (grid.ravel() for grid in np.meshgrid(ABILITY, SPREAD, indexing="ij"))
-_SPREAD_INDEX = np.tile(np.arange(len(SPREAD)), len(ABILITY))
-_CENTRE = np.clip(
-    np.rint((_ABILITY[:, None] + _SPREAD[:, None] * EASE - LOGITS[0]) / (LOGITS[1] - LOGITS[0])),
-    0,
-    len(LOGITS) - 1,
-).astype(int)
-_PRIOR: Floats = -0.5 * (_ABILITY / 2.5) ** 2
-_EASE_PRIOR: Floats = -0.5 * EASE**2
-
-
-def _smoothing() -> Floats:
-    """[spread, centre, logit]: how the logit of one arm scatters around its centre."""
-    width = OWN_SPREAD * SPREAD[:, None, None]
-    kernel = np.exp(-0.5 * ((LOGITS - LOGITS[:, None]) / width) ** 2)
-    kernel *= (1.0 - IMPOSSIBLE) / kernel.sum(axis=2, keepdims=True)
-    kernel[:, :, 0] += IMPOSSIBLE
-    return np.asarray(kernel)
+LOGITS: Final[Floats] = np.linspace(-12.0, 12.0, 193)
+"""Where beliefs about a chance of passing are kept; a ceiling bends what lies between."""
+NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+COLDNESS: Final = (0.7, 0.4, 0.2, 0.1)
+"""Values of rho tried: kappa(heat) = 1 / (rho + (1 - rho) heat)."""
+SCATTERS: Final = (0.4, 0.8)
+"""Values tried of the scatter of an arm on an example, in units of the lead."""
+SHAPE: Final = (0.2, 0.8)
+"""Of both, before anything was seen."""
+RESHAPE_GROWTH: Final = 1.5
+"""The values are chosen anew when there are so many times the draws of the last time."""
+ROUNDS: Final = 2
+"""Updates of scales and ceilings in a fit that begins where the last one ended."""
+ROUNDS_ANEW: Final = 6
+CEILING: Final = 0.92
+CEILING_WEIGHT: Final = 12.0
+"""The ceiling expected weighs as much as so many draws that would pass without one."""
+CEILING_MAX: Final = 0.995
+CEILING_ROUNDS: Final = 5
+RESHAPE_MIN: Final = 40
+AS_GOOD: Final = 1e-4
+"""Between values of n that differ by less, the fewer answers."""
+CURVATURE_MIN: Final = 1e-6
+EXAMPLE_SCALES: Final = (1.8, 0.5, 0.3)
 
 
-_SMOOTHING: Final = _smoothing()
-_FLAT: Final = _SMOOTHING.reshape(-1, len(LOGITS))
-_SCATTER = np.zeros((_CENTRE.size, len(SPREAD) * len(LOGITS)))
-_SCATTER[np.arange(_CENTRE.size), (_SPREAD_INDEX[:, None] * len(LOGITS) + _CENTRE).ravel()] = 1.0
+@dataclass(frozen=True, kw_only=True)
+class _Counts:
+    """What was drawn, [arm, example]."""
 
-
-@dataclass
-class _Arm:
-    """What is kept of an arm.
-
-    Its evaluated examples, their likelihoods, what it told them, and the weights of abilities and
-    spreads: with what its kin say beforehand, and without (what it says to kin itself, lest they
-    hear their own echo).
-    """
-
-    pool: Pool
-    rows: "np.ndarray[tuple[int], np.dtype[np.intp]]"
-    likelihood: Floats
-    told: Floats
-    weights: Floats
-    alone: Floats
+    draws: Floats
+    passes: Floats
 
 
 class Abilities:
-    """Learns abilities, spreads and eases from pools of passes.
+    """Learns from pools of passes.
 
     Args:
         metric: of (passes, n); larger is better.
         n: the values of n, ascending.
         examples: how many tuning examples there are.
+        space: of the arms.
     """
 
-    def __init__(self, metric: CountMetric, *, n: tuple[int, ...], examples: int) -> None:
+    def __init__(
+        self, metric: CountMetric, *, n: tuple[int, ...], examples: int, space: SearchSpace
+    ) -> None:
         self._examples = examples
-        self._ease = np.tile(_EASE_PRIOR, (examples, 1))
-        self._arms: list[_Arm] = []
-        self._kinship = Kinship()
+        self._shaped_draws = 0
+        self._features = _lead_features(space)
+        self._heat = _heat_features(space)
+        self._local = _example_features(space)
+        self._knots = max(features.heat_knots(space))
         passing = 1 / (1 + np.exp(-LOGITS))
         self._fresh = np.stack([_expected(metric, k, passing) for k in n], axis=1)
         self._repeated = np.stack(
             [passing * metric(k, k) + (1 - passing) * metric(0, k) for k in n], axis=1
         )
-        self._passing = passing
-        self._anchors = np.unique(np.geomspace(1, len(n), ANCHORS).astype(int) - 1)
+        self._slopes = np.gradient(self._fresh, LOGITS, axis=0)
+        self._repeated_slopes = np.gradient(self._repeated, LOGITS, axis=0)
+        self._forget()
 
     @property
     def scale(self) -> float:
         """Metrics of passes are shares."""
         return 1.0
 
-    @property
-    def ceiling(self) -> float:
-        """The best that any arm can be."""
-        return float(self._fresh.max())
+    def fit(self, pools: Sequence[Pool]) -> None:
+        """Read all pools; scales and effects begin where they were."""
+        draws = sum(pool.draws for pool in pools)
+        if draws >= RESHAPE_GROWTH * self._shaped_draws + RESHAPE_MIN:
+            self._shaped_draws = draws
+            self._reshape(pools)
+        self._learn(pools, ROUNDS)
 
-    def add(self, pool: Pool) -> None:
-        """Take an arm in."""
-        prior = self._prior(pool.arm)
-        self._kinship.add(pool.arm)
-        self._arms.append(
-            _Arm(
-                pool=pool,
-                rows=np.zeros(0, dtype=np.intp),
-                likelihood=np.zeros((0, len(LOGITS))),
-                told=np.zeros((self._examples, len(EASE))),
-                weights=prior,
-                alone=_normalised(_PRIOR),
-            )
+    def fit_anew(self, pools: Sequence[Pool]) -> None:
+        """Read all pools as if for the first time."""
+        self._forget()
+        self._learn(pools, ROUNDS)
+        self._reshape(pools)
+        self._learn(pools, ROUNDS_ANEW)
+
+    def outlook(self, pools: Sequence[Pool], affordable: Sequence[int]) -> Outlook:
+        """What is believed of arms, each at the best n that it affords."""
+        arms = [pool.arm for pool in pools]
+        phi, psi = self._columns(arms)
+        ceilings = self._ceilings(arms)
+        centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
+        at, values, slopes = self._values(pools, centre, reach.variance, affordable)
+        information = _information(centre, ceilings)
+        scatter = (self._scatter(arms) ** 2)[:, None]
+        scatter = scatter / (1 + _counts(pools, self._examples).draws * information * scatter)
+        shares = slopes / self._examples
+        return Outlook(
+            at=at,
+            means=values.mean(axis=1),
+            covariance=reach.covariance(shares) + np.diag((shares**2 * scatter).sum(axis=1)),
+            leverage=reach.with_sum(shares) + shares * scatter,
+            spread=reach.variance + scatter,
+            information=information,
         )
 
-    def update(self, number: int) -> None:
-        """Read an arm's pool again: it hears the examples, and tells them what is new."""
-        arm = self._arms[number]
-        cells = [(i, cell) for i, cell in enumerate(arm.pool.cells) if cell.draws]
-        arm.rows = np.array([i for i, _ in cells], dtype=np.intp)
-        passes = np.array([cell.passes for _, cell in cells], dtype=float)[:, None]
-        fails = np.array([cell.draws for _, cell in cells], dtype=float)[:, None] - passes
-        log = passes * np.log(self._passing) + fails * np.log1p(-self._passing)
-        arm.likelihood = np.exp(log - log.max(axis=1, keepdims=True))
-        heard, _, at_points = self._hear(arm)
-        evidence = np.log(heard).sum(axis=0)
-        arm.alone = _normalised(_PRIOR + evidence)
-        arm.weights = _normalised(np.log(self._prior(arm.pool.arm, but=number) + TINY) + evidence)
-        told = np.log(np.einsum("ek,ekd->ed", arm.weights / heard, at_points) + TINY)
-        told -= told.max(axis=1, keepdims=True)
-        self._ease[arm.rows] += told - arm.told[arm.rows]
-        arm.told[arm.rows] = told
-        self._kinship.learn(number, arm.pool.draws)
-
-    def refit(self) -> None:
-        """Forget all messages and send them anew."""
-        self._ease = np.tile(_EASE_PRIOR, (self._examples, 1))
-        self._kinship.forget()
-        for arm in self._arms:
-            arm.told[:] = 0.0
-        for _ in range(REFITS):
-            for number, arm in enumerate(self._arms):
-                if arm.pool.draws:
-                    self.update(number)
-
-    def belief(self, number: int) -> Belief:
-        """What is believed of an arm, from its draws and from what others say of its examples."""
-        arm = self._arms[number]
-        if not len(arm.rows):
-            return self.forecast(arm.pool.arm)
-        heard, ease, _ = self._hear(arm)
-        paths = ((arm.weights / heard)[:, :, None] * ease[:, None, :]).reshape(len(arm.rows), -1)
-        seen = (paths @ _SCATTER @ _FLAT) * arm.likelihood
-        seen /= seen.sum(axis=1, keepdims=True)
-        unseen = np.setdiff1d(np.arange(self._examples), arm.rows)
-        worth = self._worth(arm.pool.arm)
-        centre = _SMOOTHING @ worth[:, self._anchors]
-        by_point = np.einsum(
-            "kdn,d->kn",
-            centre[_SPREAD_INDEX[:, None], _CENTRE],
-            _normalised(self._ease[unseen]).sum(axis=0),
-        )
-        weighted = arm.likelihood[:, None, :] * worth[:, self._anchors].T
-        of_seen = np.tensordot(weighted, _SMOOTHING, axes=(2, 2))[
-            :, :, _SPREAD_INDEX[:, None], _CENTRE
-        ]
-        by_point += (
-            ((of_seen @ ease[:, None, :, None])[:, :, :, 0] / heard[:, None, :]).sum(axis=0).T
-        )
-        logits = np.concatenate([seen, self._unseen(arm.weights, unseen)])
-        return self._summary(logits, worth, arm.weights, by_point / self._examples)
-
-    def forecast(self, arm: Arm) -> Belief:
-        """What is expected of an arm, from its kin."""
-        weights, worth = self._prior(arm), self._worth(arm)
-        centre = _SMOOTHING @ worth[:, self._anchors]
-        ease = _normalised(self._ease).mean(axis=0)
-        by_point = np.einsum("kdn,d->kn", centre[_SPREAD_INDEX[:, None], _CENTRE], ease)
-        logits = self._unseen(weights, np.arange(self._examples))
-        return self._summary(logits, worth, weights, by_point)
-
-    def _worth(self, arm: Arm) -> Floats:
-        return self._repeated if arm.repeats_itself else self._fresh
-
-    def _prior(self, arm: Arm, *, but: int | None = None) -> Floats:
-        """The weights of abilities and spreads before any draw of the arm: those of its kin."""
-        base = _normalised(_PRIOR)
-        shares, own = self._kinship.shares(arm, but=but)
-        if not len(shares):
-            return np.asarray(base)
-        kin = shares @ np.stack([other.alone for other in self._arms])
-        return np.asarray(own * base + _blurred(kin))
-
-    def _hear(self, arm: _Arm) -> tuple[Floats, Floats, Floats]:
-        """What the examples tell an arm: evidence [e, k], ease without the arm [e, d], and L."""
-        ease = _normalised(self._ease[arm.rows] - arm.told[arm.rows])
-        smooth = np.einsum("ez,scz->esc", arm.likelihood, _SMOOTHING, optimize=True)
-        at_points = smooth[:, _SPREAD_INDEX[:, None], _CENTRE]
-        heard = np.einsum("ekd,ed->ek", at_points, ease) + TINY
-        return heard, ease, at_points
-
-    def _unseen(self, weights: Floats, rows: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Floats:
-        """[e, logit]: what is expected of examples that the arm has no draws of."""
-        ease = _normalised(self._ease[rows])
-        by_ease = np.tensordot(weights, _SCATTER.reshape(len(weights), len(EASE), -1), axes=1)
-        return np.asarray(ease @ by_ease @ _FLAT)
-
-    def _summary(self, logits: Floats, worth: Floats, weights: Floats, means: Floats) -> Belief:
-        """From the logits of each example [e, z], and the mean for each ability and spread [k, n].
-
-        Not knowing ability and spread moves all examples together; the rest, each alone.
-        """
-        values = logits @ worth
-        variances = np.maximum(0.0, logits @ worth**2 - values**2)
+    def belief(self, pool: Pool) -> Belief:
+        """What is believed of an arm, for all n."""
+        phi, psi = self._columns([pool.arm])
+        centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
+        density = self._density([pool], centre, reach.variance)[0]
+        worth, bends = self._worth(pool.arm)
+        ceiling = float(self._ceilings([pool.arm])[0])
+        at = _under(ceiling)
+        worth, bends = _moved(worth, at), _moved(bends, at) * _bend(ceiling)[:, None]
+        values = density @ worth
+        variances = np.maximum(0.0, density @ worth**2 - values**2)
+        shares = (density @ bends) / self._examples
+        information = _information(centre, self._ceilings([pool.arm]))[0]
+        scatter = float(self._scatter([pool.arm])[0]) ** 2
+        drawn = _counts([pool], self._examples).draws[0]
+        scatter_left = scatter / (1 + drawn * information * scatter)
+        common = np.einsum("en,ea->na", shares, reach.through[0])
+        together = (common**2).sum(axis=1) + (
+            shares**2 * (reach.own[0] + scatter_left)[:, None]
+        ).sum(0)
         between = (values.var(axis=0) + variances.mean(axis=0) + _unheard_of(values)) / 2
-        together = weights @ (means - weights @ means) ** 2
-        together = np.interp(np.arange(worth.shape[1]), self._anchors, together)
         return Belief(
             means=values.mean(axis=0),
-            draw_errors=np.sqrt(variances.mean(axis=0) / self._examples + together),
+            draw_errors=np.sqrt(together),
             example_errors=np.sqrt(between / self._examples),
         )
+
+    def _forget(self) -> None:
+        self._rho, self._scattered = SHAPE
+        self._scales = [block.scale for block in [*self._features.blocks, *self._heat.blocks]]
+        self._local_scales = [block.scale for block in self._local.blocks]
+        self._groups: dict[tuple[str, int], float] = {}
+        self._ceiling = CEILING
+        self._effects: Effects | None = None
+        self._fitted = self._prior()
+
+    def _prior(self) -> Mixed:
+        """What is believed before anything was seen."""
+        columns = len(self._features.owner) + len(self._heat.owner)
+        return mixed.unseen(columns, len(self._local.owner), examples=self._examples)
+
+    def _reshape(self, pools: Sequence[Pool]) -> None:
+        """Choose coldness and scatter by the evidence."""
+        seen = [pool for pool in pools if pool.draws]
+        if not seen:
+            return
+        arms, counts = [pool.arm for pool in seen], _counts(seen, self._examples)
+        found: list[tuple[float, tuple[float, float]]] = []
+        for shape in itertools.product(COLDNESS, SCATTERS):
+            self._rho, self._scattered = shape
+            self._fit(arms, counts)
+            found.append((self._fitted.evidence, shape))
+        self._rho, self._scattered = max(found)[1]
+
+    def _learn(self, pools: Sequence[Pool], rounds: int) -> None:
+        seen = [pool for pool in pools if pool.draws]
+        if not seen:
+            return
+        arms, counts = [pool.arm for pool in seen], _counts(seen, self._examples)
+        for _ in range(rounds):
+            self._fit(arms, counts)
+            self._rescale()
+            self._lift(arms, counts)
+        self._fit(arms, counts)
+
+    def _fit(self, arms: Sequence[Arm], counts: _Counts) -> None:
+        phi, psi = self._columns(arms)
+        likelihood = _Passing(counts, self._ceilings(arms), self._scatter(arms))
+        self._fitted = mixed.fit(phi, psi, likelihood, examples=self._examples, start=self._effects)
+        self._effects = self._fitted.effects
+
+    def _rescale(self) -> None:
+        """A step of expectation maximisation for the scales of effects."""
+        of_w, of_v = self._fitted.second_moments
+        owner = np.r_[self._features.owner, self._heat.owner + len(self._features.blocks)]
+        defaults = [b.scale for b in [*self._features.blocks, *self._heat.blocks]]
+        self._scales, stretch = mixed.rescaled(self._scales, defaults, of_w, owner, 1)
+        defaults = [b.scale for b in self._local.blocks]
+        self._local_scales, local_stretch = mixed.rescaled(
+            self._local_scales, defaults, of_v, self._local.owner, self._examples
+        )
+        effects = self._fitted.effects
+        self._effects = Effects(w=effects.w / stretch, v=effects.v / local_stretch)
+
+    def _lift(self, arms: Sequence[Arm], counts: _Counts) -> None:
+        """The ceilings that the draws speak for, a model and template at a time."""
+        phi, psi = self._columns(arms)
+        eta = self._fitted.predict(phi, psi)
+        scatter = self._scatter(arms)
+        passing = 1 / (1 + np.exp(-(eta[..., None] + scatter[:, None, None] * NODES)))
+        chance = np.asarray(passing @ _WEIGHTS)
+        groups: dict[tuple[str, int], list[int]] = {}
+        for number, arm in enumerate(arms):
+            groups.setdefault((arm.model, arm.template), []).append(number)
+        everything = list(range(len(arms)))
+        self._ceiling = _ceiling(counts, chance, everything, CEILING)
+        for group, members in groups.items():
+            self._groups[group] = _ceiling(counts, chance, members, self._ceiling)
+
+    def _columns(self, arms: Sequence[Arm]) -> tuple[Floats, Floats]:
+        kappa = np.array([self._kappa(arm) for arm in arms])[:, None]
+        lead, curve = self._features.of(arms), self._heat.of(arms)
+        local = self._local.of(arms)
+        split = len(self._features.blocks)
+        lead = kappa * lead * self._features.scales(self._scales[:split])
+        curve = curve * self._heat.scales(self._scales[split:])
+        return np.hstack([lead, curve]), kappa * local * self._local.scales(self._local_scales)
+
+    def _kappa(self, arm: Arm) -> float:
+        return 1.0 / (self._rho + (1 - self._rho) * features.heat(arm))
+
+    def _scatter(self, arms: Sequence[Arm]) -> Floats:
+        return self._scattered * np.array([self._kappa(arm) for arm in arms])
+
+    def _ceilings(self, arms: Sequence[Arm]) -> Floats:
+        return np.array([self._groups.get((a.model, a.template), self._ceiling) for a in arms])
+
+    def _worth(self, arm: Arm) -> tuple[Floats, Floats]:
+        if arm.repeats_itself:
+            return self._repeated, self._repeated_slopes
+        return self._fresh, self._slopes
+
+    def _values(
+        self, pools: Sequence[Pool], centre: Floats, variance: Floats, affordable: Sequence[int]
+    ) -> tuple[list[int], Floats, Floats]:
+        """The best n, and [arm, example]: the metric then, and how it moves with the predictor."""
+        density = self._density(pools, centre, variance)
+        ceilings = self._ceilings([pool.arm for pool in pools])
+        at: list[int] = []
+        values, slopes = np.zeros(centre.shape), np.zeros(centre.shape)
+        for j, (pool, count) in enumerate(zip(pools, affordable, strict=True)):
+            worth, bends = self._worth(pool.arm)
+            ceiling = float(ceilings[j])
+            mean = _lowered(density[j].mean(axis=0), ceiling)
+            curve = mean @ worth[:, :count]
+            at.append(int(np.argmax(curve >= curve.max() - AS_GOOD)))
+            under = _under(ceiling)
+            values[j] = density[j] @ np.interp(under, LOGITS, worth[:, at[-1]])
+            bent = np.interp(under, LOGITS, bends[:, at[-1]]) * _bend(ceiling)
+            slopes[j] = density[j] @ bent
+        return at, values, slopes
+
+    def _density(self, pools: Sequence[Pool], centre: Floats, variance: Floats) -> Floats:
+        """[arm, example, logit]: what is believed of the predictor with its scatter."""
+        arms = [pool.arm for pool in pools]
+        counts = _counts(pools, self._examples)
+        ceilings, scatter = self._ceilings(arms), self._scatter(arms)
+        first = centre[..., None] + np.sqrt(variance)[..., None] * NODES
+        x = first[..., None] + scatter[:, None, None, None] * NODES
+        weights = np.broadcast_to(np.log(_WEIGHTS), x.shape).copy()
+        rows = [j for j, pool in enumerate(pools) if pool.draws]
+        if rows:
+            passing = ceilings[rows, None, None, None] / (1 + np.exp(-x[rows]))
+            passing = np.clip(passing, 1e-12, 1 - 1e-12)
+            k, m = counts.passes[rows][..., None, None], counts.draws[rows][..., None, None]
+            weights[rows] += k * np.log(passing) + (m - k) * np.log1p(-passing)
+        weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        weights *= _WEIGHTS[:, None]
+        return _histogram(x.reshape(*centre.shape, -1), weights.reshape(*centre.shape, -1))
+
+
+class _Passing:
+    """The likelihood of counts of passes, scatter integrated out."""
+
+    def __init__(self, counts: _Counts, ceilings: Floats, scatter: Floats) -> None:
+        self._k, self._m = counts.passes[..., None], counts.draws[..., None]
+        self._ceilings, self._shift = ceilings[:, None, None], scatter[:, None, None] * NODES
+
+    def __call__(self, eta: Floats) -> tuple[float, Floats, Floats]:
+        s = 1 / (1 + np.exp(-np.clip(eta[..., None] + self._shift, -40, 40)))
+        p = np.clip(self._ceilings * s, 1e-15, 1 - 1e-15)
+        k, m = self._k, self._m
+        log = np.log(_WEIGHTS) + k * np.log(p) + (m - k) * np.log1p(-p)
+        highest = log.max(axis=-1, keepdims=True)
+        weights = np.exp(log - highest)
+        total = weights.sum(axis=-1, keepdims=True)
+        weights /= total
+        odd = (m - k) / (1 - p)  # the slope of p is p (1 - s)
+        slope = (k - odd * p) * (1 - s)
+        bend = -slope * s - odd * p * (1 - s) ** 2 * (1 + p / (1 - p))
+        first = (weights * slope).sum(axis=-1)
+        second = (weights * (bend + slope**2)).sum(axis=-1) - first**2
+        drawn = self._m[..., 0] > 0
+        value = float((highest + np.log(total))[..., 0][drawn].sum())
+        return (
+            value,
+            np.where(drawn, first, 0.0),
+            np.where(drawn, np.maximum(-second, CURVATURE_MIN), 0.0),
+        )
+
+
+def _lead_features(space: SearchSpace) -> Features:
+    models = features.indicator(space.models, features.model_of)
+    templates = features.indicator(range(len(space.templates)), features.template_of)
+    return Features(
+        [
+            Block(name="constant", columns=features.constant, scale=1.5),
+            Block(name="model", columns=models, scale=1.2),
+            Block(name="template", columns=templates, scale=0.4),
+            Block(name="both", columns=features.together(models, templates), scale=0.4),
+            *features.of_parameters(space, 0.5),
+        ],
+        space,
+    )
+
+
+def _heat_features(space: SearchSpace) -> Features:
+    models = features.indicator(space.models, features.model_of)
+    curve = features.smooth(features.heat, features.heat_knots(space), features.HEAT_SCALE)
+    return Features(
+        [
+            Block(name="heat", columns=curve, scale=1.0),
+            Block(name="heat of model", columns=features.together(models, curve), scale=0.5),
+        ],
+        space,
+    )
+
+
+def _example_features(space: SearchSpace) -> Features:
+    models = features.indicator(space.models, features.model_of)
+    templates = features.indicator(range(len(space.templates)), features.template_of)
+    ease, of_model, of_template = EXAMPLE_SCALES
+    return Features(
+        [
+            Block(name="ease", columns=features.constant, scale=ease),
+            Block(name="ease for model", columns=models, scale=of_model),
+            Block(name="ease for template", columns=templates, scale=of_template),
+        ],
+        space,
+    )
+
+
+def _counts(pools: Sequence[Pool], examples: int) -> _Counts:
+    draws, passes = np.zeros((len(pools), examples)), np.zeros((len(pools), examples))
+    for j, pool in enumerate(pools):
+        if pool.draws:
+            draws[j] = [cell.draws for cell in pool.cells]
+            passes[j] = [cell.passes for cell in pool.cells]
+    return _Counts(draws=draws, passes=passes)
+
+
+def _ceiling(counts: _Counts, chance: Floats, arms: list[int], expected: float) -> float:
+    """Expectation maximisation: which of the fails were in the asked format."""
+    k, m, s = counts.passes[arms], counts.draws[arms], chance[arms]
+    ceiling = expected
+    for _ in range(CEILING_ROUNDS):
+        kept = k + (m - k) * ceiling * (1 - s) / np.maximum(1 - ceiling * s, 1e-9)
+        ceiling = (float(kept.sum()) + CEILING_WEIGHT * expected) / (
+            float(m.sum()) + CEILING_WEIGHT
+        )
+    return min(ceiling, CEILING_MAX)
+
+
+def _under(ceiling: float) -> Floats:
+    """The logits of chances that a ceiling bends."""
+    chance = ceiling / (1 + np.exp(-LOGITS))
+    return np.asarray(np.log(chance) - np.log1p(-chance))
+
+
+def _bend(ceiling: float) -> Floats:
+    """How such a logit moves with the one without a ceiling."""
+    s = 1 / (1 + np.exp(-LOGITS))
+    return np.asarray((1 - s) / (1 - ceiling * s))
+
+
+def _information(eta: Floats, ceilings: Floats) -> Floats:
+    """What one draw tells of its predictor (Fisher's information)."""
+    s = 1 / (1 + np.exp(-eta))
+    p = np.minimum(ceilings[:, None] * s, 1 - 1e-12)
+    return np.asarray(p * (1 - s) ** 2 / (1 - p))
+
+
+def _lowered(density: Floats, ceiling: float) -> Floats:
+    """A density of predictors as one of the logits of chances under a ceiling."""
+    return np.asarray(_histogram(_under(ceiling)[None, :], density[None, :])[0])
+
+
+def _moved(table: Floats, logits: Floats) -> Floats:
+    """The table's values at other logits than its own."""
+    return np.stack([np.interp(logits, LOGITS, column) for column in table.T], axis=1)
+
+
+def _histogram(x: Floats, weights: Floats) -> Floats:
+    """The weights of points, each split between the two logits that it lies between."""
+    cells = int(np.prod(x.shape[:-1]))
+    place = (np.clip(x, LOGITS[0], LOGITS[-1]) - LOGITS[0]) / (LOGITS[1] - LOGITS[0])
+    below = np.minimum(place.astype(np.intp), len(LOGITS) - 2)
+    share = place - below
+    flat = (below.reshape(cells, -1) + len(LOGITS) * np.arange(cells)[:, None]).ravel()
+    size = cells * len(LOGITS)
+    density = np.bincount(flat, (weights * (1 - share)).ravel(), size)
+    density += np.bincount(flat + 1, (weights * share).ravel(), size + 1)[:size]
+    return np.asarray(density.reshape(*x.shape[:-1], len(LOGITS)), dtype=float)
 
 
 def _unheard_of(values: Floats) -> Floats:
     """The variance of examples by the rule of succession: what was never seen may still exist."""
     share = (np.abs(values).sum(axis=0) + 1) / (len(values) + 2)
     return np.asarray(np.maximum(0.0, share * (1 - share)))
-
-
-def _normalised(logs: Floats) -> Floats:
-    weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-
-def _blurred(weights: Floats) -> Floats:
-    """Kin are alike, not equal: a quarter of the weight moves to either neighbouring ability."""
-    grid = weights.reshape(len(ABILITY), len(SPREAD))
-    padded = np.pad(grid, ((1, 1), (0, 0)), mode="edge")
-    blurred = 0.5 * grid + 0.25 * (padded[:-2] + padded[2:])
-    padded = np.pad(blurred, ((0, 0), (1, 1)), mode="edge")
-    return np.asarray((0.7 * blurred + 0.15 * (padded[:, :-2] + padded[:, 2:])).ravel())
 
 
 def _expected(metric: CountMetric, n: int, passing: Floats) -> Floats:

@@ -1,15 +1,11 @@
-"""Belief: what is held to be true of an arm; the one shape in which all kinds of metrics come."""
+"""Beliefs: what is held to be true of arms; the one shape in which all kinds of metrics come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from coordinator.features import Floats as Floats
 from coordinator.pool import Pool
-from study.config import Arm
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,28 +23,47 @@ class Belief:
     example_errors: Floats
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is believed of some arms together, each at the best n that it affords.
+
+    Args:
+        at: [arm]: the index of that n.
+        means: [arm] of the metric, over the tuning examples.
+        covariance: [arm, arm] of these.
+        leverage: [arm, example]: the covariance of an arm's mean with its predictor there.
+        spread: [arm, example]: the variance of that predictor.
+        information: [arm, example]: what one draw tells of that predictor (inverse variance).
+    """
+
+    at: list[int]
+    means: Floats
+    covariance: Floats
+    leverage: Floats
+    spread: Floats
+    information: Floats
+
+
 class Model(Protocol):
-    """Learns the metric of arms from their pools. Arms are numbered as they are added."""
+    """Learns the metric of arms from their pools."""
 
     @property
     def scale(self) -> float:
         """How much the metric can be expected to differ between arms; 1 for shares."""
 
-    @property
-    def ceiling(self) -> float:
-        """The best that any arm can be."""
+    def fit(self, pools: Sequence[Pool]) -> None:
+        """Read all pools; what was believed before tells where to begin."""
 
-    def add(self, pool: Pool) -> None:
-        """Take an arm in."""
+    def fit_anew(self, pools: Sequence[Pool]) -> None:
+        """Read all pools as if for the first time: the same pools give the same beliefs."""
 
-    def update(self, number: int) -> None:
-        """Read an arm's pool again: it grew."""
+    def outlook(self, pools: Sequence[Pool], affordable: Sequence[int]) -> Outlook:
+        """What is believed of arms, of some of which nothing was bought.
 
-    def refit(self) -> None:
-        """Read all pools again, so that the beliefs don't depend on the order of the results."""
+        Args:
+            pools: of the arms.
+            affordable: how many of the values of n, the first ones, each arm affords; at least 1.
+        """
 
-    def belief(self, number: int) -> Belief:
-        """What is believed of an arm."""
-
-    def forecast(self, arm: Arm) -> Belief:
-        """What is expected of an arm that was not added."""
+    def belief(self, pool: Pool) -> Belief:
+        """What is believed of an arm, for all n."""

@@ -1,42 +1,46 @@
 """Field: all that run in the race and those that could, and whose step is worth most per dollar."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from coordinator import race
+from coordinator import recommend
 from coordinator.beliefs import Model
-from coordinator.pool import Pool, Tokens
+from coordinator.gain import Bundle, Prospects
+from coordinator.lengths import Lengths
+from coordinator.pool import Pool
 from coordinator.proposer import Proposer
 from coordinator.runner import Runner
 from study.config import Arm
 from study.prices import Price
-from study.trials import Trial
+from study.trials import Trial, TrialState
 
-CANDIDATES: Final = 6
+CANDIDATES: Final = 24
 """Arms not begun that are compared at each step."""
-SHELVE_EVERY: Final = 6
-"""Steps after which the least promising candidate makes room for a new one."""
-DULL_MAX: Final = 12
-"""Proposals looked at in a row, none of them worth its money, before no more are asked for."""
-GAIN_MIN: Final = 5e-4
-"""A step expected to improve the metric by less (on its scale) isn't worth its money."""
-CONFIRMED: Final = 100
-"""An answer rests on all examples, or on so many."""
-BUDGET_SHARE: Final = 1 / 500
+GAIN_MIN: Final = 2e-5
+"""Steps expected to improve the metric by less (on its scale) aren't worth their money."""
+PORTION: Final = 6
+"""Of a bundle, evaluations planned before the next step is looked for."""
+BUDGET_SHARE: Final = 1 / 1000
 """Added to a step's cost, as a share of the budget: what is little of it counts alike."""
+DRAWS_MAX: Final = 128
+REPEATED_DRAWS_MAX: Final = 2
+"""Draws of an arm that repeats itself: a second call may still differ from the first."""
+FEW_DRAWS_MAX: Final = 4
+"""Draws that pay even where n is 1, since they tell chance from skill."""
+NEGLIGIBLE: Final = 4.0
+"""Standard deviations behind the best, past which an arm's steps aren't looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What could be done next: the next rung of a runner, begun or not.
-
-    `gain` is what it is expected to improve the answer by, `worth` that per nanodollar.
-    """
+    """What could be done next for a runner; `gain` is of the answer, `worth` per nanodollar."""
 
     runner: Runner
+    bundle: Bundle
     gain: float
     worth: float
 
@@ -46,6 +50,7 @@ class Field:
 
     Args:
         model: what is believed of arms.
+        lengths: what their requests use.
         proposer: of arms.
         n: the values of n, ascending.
         examples: ids of the tuning examples.
@@ -60,6 +65,7 @@ class Field:
         self,
         *,
         model: Model,
+        lengths: Lengths,
         proposer: Proposer,
         n: Sequence[int],
         examples: Sequence[str],
@@ -69,7 +75,7 @@ class Field:
         bound: Callable[[Arm, str, int], int],
         trials_max: int | None,
     ) -> None:
-        self._model, self._proposer = model, proposer
+        self._model, self._lengths, self._proposer = model, lengths, proposer
         self._n, self._examples, self._prices = n, examples, prices
         self._inference_limit, self._bound = inference_limit, bound
         self._overhead = BUDGET_SHARE * optimization_limit
@@ -77,189 +83,214 @@ class Field:
         self.runners: list[Runner] = []
         self._candidates: list[Runner] = []
         self._shelf: list[Runner] = []
-        self._steps = self._dull = 0
-        self.waiting = False
-        self.priced_out = False
+        self._seen: list[Runner] = []
+        self._prospects: Prospects | None = None
+        self.waiting = self.priced_out = False
 
     @property
     def full(self) -> bool:
         """Whether as many arms were begun as were asked for."""
         return self._trials_max is not None and len(self.runners) >= self._trials_max
 
+    @property
+    def untried(self) -> bool:
+        """Whether there are arms that were proposed and not begun."""
+        return bool(self._candidates)
+
     def enter(self, arm: Arm) -> Runner:
-        """Begin an arm."""
+        """Begin an arm that an earlier coordinator began."""
         runner = self._runner(arm, len(self.runners))
         self.runners.append(runner)
-        self._model.add(runner.pool)
         return runner
 
-    def believe(self, number: int) -> None:
-        """Take over what the model says of a runner now."""
-        runner = self.runners[number]
-        runner.believe(self._model.belief(number), self._affordable(runner))
+    def survey(self) -> None:
+        """Look at all arms again: beliefs have changed, or there are new candidates."""
+        self._gather()
+        self._seen = [*self.runners, *([] if self.full else self._candidates)]
+        if not self._seen:
+            return
+        pools = [runner.pool for runner in self._seen]
+        for runner, tokens in zip(self._seen, self._lengths.tokens(pools), strict=True):
+            runner.tokens = tokens
+            runner.affordable = len(
+                recommend.affordable(runner.pool, tokens, self._n, self._inference_limit)
+            )
+        outlook = self._model.outlook(pools, [max(1, runner.affordable) for runner in self._seen])
+        draws_out = np.array([runner.pool.draws_out for runner in self._seen], dtype=float)
+        self._prospects = Prospects(outlook, draws_out.reshape(len(pools), len(self._examples)))
+
+    def mean(self, runner: Runner) -> float:
+        """What is believed of an arm at the best n that it affords."""
+        assert self._prospects is not None  # noqa: S101
+        return float(self._prospects.means[self._seen.index(runner)])
 
     def step(self, available: int) -> Step | None:
         """The step worth most per dollar, of those that the money at hand can begin.
 
         Sets `waiting` where proposals are still to come, `priced_out` where money is what lacks.
         """
-        self.waiting = self.priced_out = False
-        while True:
-            self._gather()
-            steps = self._steps_now(available)
-            worthy = [s for s in steps if s.gain >= GAIN_MIN * self._model.scale]
-            ready = [s for s in worthy if s.runner.known] or worthy
-            if ready:
-                self._dull = 0
-                return max(ready, key=lambda step: step.worth)
-            if not any(r.pool.examples for r in self.runners) and steps:
-                return max(steps, key=lambda step: step.worth)
-            if self.waiting or not self._candidates or self._dull >= DULL_MAX:
-                return self._confirmation(steps)
-            self._dull += len(self._candidates)
-            self._shelf += self._candidates
-            self._candidates = []
-
-    def _confirmation(self, steps: Sequence[Step]) -> Step | None:
-        """The leader's next rung, while the answer rests on few examples; it must come alone."""
-        leader = self.leader()
-        if leader is None or leader.pool.examples >= min(CONFIRMED, len(self._examples)):
+        self.priced_out = False
+        if self._prospects is None or (self.waiting and self._gather()):
+            self.survey()
+        if self._prospects is None:
             return None
-        return next((s for s in steps if s.runner is leader and leader.known), None)
+        rivals = self._rivals()
+        steps = self._steps(available, rivals)
+        worthy = [step for step in steps if step.gain >= GAIN_MIN * self._model.scale]
+        if worthy:
+            return max(worthy, key=lambda step: step.worth)
+        return self._confirmation(available)
 
     def take(self, step: Step) -> Runner:
-        """Plan a step's evaluations."""
-        runner = step.runner
-        if runner.trial.number < 0:
+        """Plan the first part of a step."""
+        runner, bundle = step.runner, step.bundle
+        if not runner.begun:
             self._candidates.remove(runner)
-            runner = self.enter(runner.arm)
-        elif self._candidates:
-            self._steps += 1
-            if self._steps % SHELVE_EVERY == 0 and not self._proposer.exhausted:
-                worst = min(self._candidates, key=lambda c: float(c.belief.means.max()))
-                self._candidates.remove(worst)
-                self._shelf.append(worst)
-        rung = runner.next_rung()
-        assert rung is not None  # noqa: S101
-        runner.plan(rung, self._examples)
+            runner.trial = replace(runner.trial, number=len(self.runners))
+            self.runners.append(runner)
+        chosen = list(bundle.examples[:PORTION])
+        for index in chosen:
+            runner.plan(index, self._examples[index], bundle.draws)
+        assert self._prospects is not None  # noqa: S101
+        self._prospects.take(self._seen.index(runner), chosen, bundle.draws)
         return runner
 
     def leader(self) -> Runner | None:
-        """The runner whose affordable best is highest."""
-        scored = [r for r in self.runners if r.pool.examples and r.trial.reason == ""]
-        return max(scored, key=lambda r: r.best[0], default=None)
+        """The runner whose affordable best is believed to be highest."""
+        scored = [
+            r for r in self.runners if r.pool.examples and r.affordable and r.trial.reason == ""
+        ]
+        return max(scored, key=self.mean, default=None)
 
     def behind(self, runner: Runner, leader: Runner) -> float:
-        """How many standard errors a runner is behind the leader."""
-        mean, error = runner.best
-        best, best_error = leader.best
-        return (best - mean) / max(1e-9, float(np.hypot(error, best_error)))
+        """How many standard deviations a runner is behind the leader."""
+        assert self._prospects is not None  # noqa: S101
+        one, other = self._seen.index(leader), self._seen.index(runner)
+        return self._prospects.behind(one, other)
 
-    def _steps_now(self, available: int) -> list[Step]:
-        runners = [r for r in self.runners if r.live or r.pool.examples]
-        means = [r.best for r in runners]
-        ranking = sorted((m for m, _ in means), reverse=True)
-        highest = ranking[0] if ranking else None
-        second = ranking[1] if len(ranking) > 1 else highest
-        live = [(r, m) for r, m in zip(runners, means, strict=True) if r.live and not r.todo]
-        if not self.full:
-            live += [(c, c.best) for c in self._candidates]
-        steps = []
-        for runner, (mean, error) in live:
-            begun = runner.trial.number >= 0
-            rival = second if begun and mean == highest else highest
-            step = self._step(runner, mean, error, mean if rival is None else rival, available)
-            if step is not None:
-                steps.append(step)
+    def _rivals(self) -> NDArray[np.intp]:
+        """The arms of which one might be the answer."""
+        return np.array(
+            [
+                i
+                for i, runner in enumerate(self._seen)
+                if runner.trial.state is not TrialState.FAILED and self._may_be_afforded(runner)
+            ],
+            dtype=np.intp,
+        )
+
+    def _may_be_afforded(self, runner: Runner) -> bool:
+        if runner.affordable:
+            return True
+        assert runner.tokens is not None  # noqa: S101
+        cost = runner.tokens.cost(self._n[0], runner.pool.price)
+        if not runner.pool.answers:
+            cost -= int(runner.tokens.cost_std_error(self._n[0], runner.pool.price))
+        return cost <= self._inference_limit
+
+    def _steps(self, available: int, rivals: NDArray[np.intp]) -> list[Step]:
+        prospects = self._prospects
+        assert prospects is not None  # noqa: S101
+        steps: list[Step] = []
+        if not len(rivals):
+            return steps
+        highest = float(prospects.means[rivals].max())
+        for i in rivals:
+            runner = self._seen[i]
+            if not runner.live or (self.full and not runner.begun):
+                continue
+            if prospects.means[i] + NEGLIGIBLE * prospects.deviation(int(i)) < highest:
+                continue
+            bundles = [
+                bundle
+                for bundle in prospects.bundles(int(i), draws_max=self._draws_max(runner))
+                if self._room(runner, bundle)
+            ]
+            afforded = [bundle for bundle in bundles if self._reaches(runner, bundle, available)]
+            self.priced_out |= len(afforded) < len(bundles)
+            if not afforded:
+                continue
+            gains = prospects.gains(int(i), afforded, rivals)
+            for bundle, gain in zip(afforded, gains, strict=True):
+                worth = float(gain) / (self._cost(runner, bundle) + self._overhead)
+                steps.append(Step(runner=runner, bundle=bundle, gain=float(gain), worth=worth))
         return steps
 
-    def _step(
-        self, runner: Runner, mean: float, error: float, rival: float, available: int
-    ) -> Step | None:
-        """The next rung, valued by the best of all rungs above, since small steps change no mind."""
-        ahead = [missing for rung in runner.ladder() if (missing := runner.missing(rung))]
-        if not ahead:
+    def _draws_max(self, runner: Runner) -> int:
+        return 1 if runner.arm.repeats_itself else max(FEW_DRAWS_MAX, self._n_of(runner))
+
+    def _n_of(self, runner: Runner) -> int:
+        return self._n[max(0, runner.affordable - 1)]
+
+    def _room(self, runner: Runner, bundle: Bundle) -> bool:
+        most = REPEATED_DRAWS_MAX if runner.arm.repeats_itself else DRAWS_MAX
+        return all(runner.pool.cells[e].asked + bundle.draws <= most for e in bundle.examples)
+
+    def _reaches(self, runner: Runner, bundle: Bundle, available: int) -> bool:
+        example = self._examples[bundle.examples[0]]
+        return self._bound(runner.arm, example, bundle.draws) <= available
+
+    def _cost(self, runner: Runner, bundle: Bundle) -> float:
+        assert runner.tokens is not None  # noqa: S101
+        return len(bundle.examples) * runner.tokens.cost(bundle.draws, runner.pool.price)
+
+    def _confirmation(self, available: int) -> Step | None:
+        """The leader on examples that it was not seen on; the answer must rest on all of them."""
+        leader = self.leader()
+        if leader is None or not leader.live:
             return None
-        if self._bound(runner.arm, self._examples[ahead[0][0][0]], 1) > available:
+        unseen = [e for e, cell in enumerate(leader.pool.cells) if not cell.asked]
+        if not unseen:
+            return None
+        bundle = Bundle(examples=tuple(unseen), draws=1, noise=1.0)
+        if not self._reaches(leader, bundle, available):
             self.priced_out = True
             return None
-        tokens = self._tokens(runner)
-        if runner.trial.number < 0 and (
-            tokens.cost(self._n[0], runner.pool.price) > 2 * self._inference_limit
-        ):
-            return Step(runner=runner, gain=0.0, worth=0.0)
-        done, asked = runner.pool.draws, runner.pool.asked
-        error = race.error_after(error=error, draws=done, draws_after=asked)
-        steps = []
-        for missing in ahead:
-            after = asked + sum(draws for _, draws in missing)
-            gain = race.gain(mean=mean, rival=rival, error=error, draws=asked, draws_after=after)
-            if mean <= rival:
-                gain = min(gain, self._model.ceiling - rival)
-            cost = runner.cost(missing, tokens) + self._overhead
-            steps.append(Step(runner=runner, gain=gain, worth=gain / cost))
-        return max(steps, key=lambda step: step.worth)
+        return Step(runner=leader, bundle=bundle, gain=0.0, worth=0.0)
 
-    def _gather(self) -> None:
-        """Fill up the candidates; forecasts are made anew, since beliefs move."""
+    def _gather(self) -> bool:
+        """Take what the proposer has ready; whether anything came."""
         if self.full:
-            return
-        if len(self._candidates) < CANDIDATES:
-            self._proposer.tell(self._told())
-        while len(self._candidates) < CANDIDATES:
-            arm = self._proposer.propose()
-            if arm is None:
-                if self._proposer.exhausted and self._shelf and self._dull < DULL_MAX:
-                    self._candidates.append(self._shelf.pop())
-                    continue
-                self.waiting = not self._proposer.exhausted
+            self.waiting = False
+            return False
+        self._proposer.tell(self._told())
+        came = False
+        arm = self._proposer.propose()
+        while arm is not None:
+            came = True
+            if len(self._candidates) >= CANDIDATES:
+                worst = min(self._candidates, key=self._promise)
+                self._candidates.remove(worst)
+                self._shelf.append(worst)
+                self._candidates.append(self._runner(arm, -1))
                 break
             self._candidates.append(self._runner(arm, -1))
-        for candidate in self._candidates:
-            candidate.believe(self._model.forecast(candidate.arm), self._affordable(candidate))
+            arm = self._proposer.propose()
+        while self._proposer.exhausted and self._shelf and len(self._candidates) < CANDIDATES:
+            self._candidates.append(self._shelf.pop())
+        self.waiting = not self._candidates and not self._proposer.exhausted
+        return came
+
+    def _promise(self, candidate: Runner) -> float:
+        if self._prospects is None or candidate not in self._seen:
+            return float("inf")
+        i = self._seen.index(candidate)
+        return float(self._prospects.means[i]) + self._prospects.deviation(i)
 
     def _told(self) -> dict[Arm, float]:
         """What the proposer hears of each arm; one that broke the inference budget is bad."""
-        scored = [r for r in self.runners if r.pool.examples]
-        values = {r.arm: r.best[0] for r in scored}
+        if self._prospects is None:
+            return {}
+        known = [r for r in self.runners if r.pool.examples and r in self._seen]
+        values = {r.arm: self.mean(r) for r in known}
         if values:
             lowest, highest = min(values.values()), max(values.values())
             bad = lowest - 0.25 * (highest - lowest)
             for runner in self.runners:
-                if runner.trial.reason and runner.trial.estimate is None:
+                if runner.trial.state is TrialState.FAILED or not runner.affordable:
                     values[runner.arm] = bad
         return values
 
     def _runner(self, arm: Arm, number: int) -> Runner:
         pool = Pool(arm, len(self._examples), self._prices[arm.model])
-        belief = self._model.forecast(arm)
-        runner = Runner(trial=Trial(number=number, arm=arm), pool=pool, belief=belief)
-        runner.believe(belief, self._affordable(runner))
-        return runner
-
-    def _affordable(self, runner: Runner) -> list[int]:
-        """The values of n that a request of the arm is expected to afford; the least at least."""
-        if runner.arm.repeats_itself:
-            return [self._n[0]]
-        tokens, price = self._tokens(runner), runner.pool.price
-        call = tokens.cost(0, price)
-        answer = tokens.cost(1000, price) - call
-        fits = int(1000 * (self._inference_limit - call) / max(1, answer))
-        return [n for n in self._n if n <= fits] or [self._n[0]]
-
-    def _tokens(self, runner: Runner) -> Tokens:
-        """What requests use: of the arm itself, else of its kin, else a guess from the bound."""
-        own = runner.pool.tokens
-        if own is not None:
-            return own
-        seen = [(r.arm.model, t) for r in self.runners if (t := r.pool.tokens) is not None]
-        known = [t for model, t in seen if model == runner.arm.model] or [t for _, t in seen]
-        prompt = float(np.mean([t.prompt for t in known])) if known else 200.0
-        output = float(np.mean([t.output for t in known])) if known else 200.0
-        return Tokens(
-            prompt=prompt,
-            output=min(output, float(runner.arm.max_tokens)),
-            prompt_variance=0.0,
-            output_variance=0.0,
-            covariance=0.0,
-        )
+        return Runner(trial=Trial(number=number, arm=arm), pool=pool)

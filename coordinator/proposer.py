@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ CANDIDATES: Final = 500
 """Points whose expected improvement skopt compares for one proposal."""
 REPEATS_MAX: Final = 64
 """Points drawn at random, where skopt repeats itself, before the space is held to be exhausted."""
+LONG_SHARE: Final = 0.3
+"""Of the range of max_tokens, the upper part that is tried."""
 TOLD_MAX: Final = 500
 """Arms that skopt hears of: the best and the newest; its cost grows with them."""
 
@@ -233,7 +236,7 @@ class _Encoding:
         for name, domain in self._heat.items():
             self._domains[f"heat:{name}"] = domain
         for name, domain in space.params.items():
-            self._domains[f"param:{name}"] = domain
+            self._domains[f"param:{name}"] = _long(domain) if name == "max_tokens" else domain
         self._open = {name: d for name, d in self._domains.items() if _open(d)}
         self.dimensions = [_dimension(domain) for domain in self._open.values()]
 
@@ -288,16 +291,13 @@ class _Encoding:
     def design(self, prices: Mapping[str, Price], random: np.random.Generator) -> list[list[Any]]:
         """The first points: each model with each template, cheap models first.
 
-        The other coordinates are spread evenly, each in an order of its own (a Latin hypercube),
-        but answers start long: a text that was cut off tells nothing of the arm.
+        The other coordinates are spread evenly, each in an order of its own (a Latin hypercube).
         """
         models = sorted(self._space.models, key=lambda m: prices[m].output_nanodollars_per_million)
         pairs = [(m, t) for t in range(len(self._space.templates)) for m in models]
         columns: dict[str, list[Any]] = {}
         for name, domain in self._open.items():
             even = (random.permutation(len(pairs)) + random.random(len(pairs))) / len(pairs)
-            if name == "param:max_tokens":
-                even = 0.6 + 0.4 * even
             columns[name] = [
                 int(u * len(domain.values)) if isinstance(domain, Choice) else float(u)
                 for u in even
@@ -339,6 +339,19 @@ def _coordinate(domain: Domain, value: Any) -> Any:
         return domain.values.index(value)
     low, high = (_log(domain, x) for x in (domain.low, domain.high))
     return min(1.0, max(0.0, (_log(domain, value) - low) / (high - low)))
+
+
+def _long(domain: Domain) -> Domain:
+    """The upper part of a range of max_tokens: what less would give is seen from longer answers."""
+    if isinstance(domain, Choice):
+        return domain
+    share = LONG_SHARE
+    low = (
+        domain.high * (domain.low / domain.high) ** share
+        if domain.log
+        else (domain.high - share * (domain.high - domain.low))
+    )
+    return replace(domain, low=round(low))
 
 
 def _middle(domain: Domain) -> Any:

@@ -5,53 +5,50 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from coordinator.beliefs import Belief
+from coordinator.lengths import Tokens
 from coordinator.pool import Pool
 from study.config import Config
 from study.trials import Estimate
 
-LOWER_BOUND: Final = 0.7
+EXAMPLES_SHARE: Final = 0.25
+"""The share of the examples that a config must have been seen on."""
+LOWER_BOUND: Final = 1.0
 """Standard errors (of the draws) that a config's value is marked down by in comparisons."""
 TIE: Final = 0.003
 """Configs within this of the best lower bound are as good: the cheapest of them is taken."""
-COST_ERRORS: Final = 3.0
-"""Standard errors by which a config's mean cost stays under the limit. Three, where two would do for
-a normal law: answers' lengths are skewed, and few examples may lack the long ones."""
+COST_ERRORS: Final = 2.2
+"""Standard errors (of the logarithm) by which a config's mean cost stays under the limit."""
 DEAR_ERRORS: Final = 2.0
 """Standard errors by which its least cost must be above the limit for an arm to die of it."""
 CONFIDENCE: Final = 1.96
 
 
-def affordable(pool: Pool, n: Sequence[int], limit: int) -> list[int]:
+def affordable(pool: Pool, tokens: Tokens, n: Sequence[int], limit: int) -> list[int]:
     """Which of the values of n (by index) a request may ask for, cost's own error included."""
-    tokens = pool.tokens
-    if tokens is None:
-        return []
-    return [
-        i
-        for i, k in enumerate(n)
-        if tokens.cost(k, pool.price) + COST_ERRORS * tokens.cost_std_error(k, pool.price) <= limit
-    ]
+    few = n[:1] if pool.arm.repeats_itself else n
+    return [i for i, k in enumerate(few) if at_most(pool, tokens, k) <= limit]
 
 
-def unaffordable(pool: Pool, n: int, limit: int) -> bool:
+def at_most(pool: Pool, tokens: Tokens, n: int) -> float:
+    """What a request for n answers costs on average, beyond reasonable doubt, in nanodollars."""
+    cost = tokens.cost(n, pool.price)
+    return cost * math.exp(COST_ERRORS * tokens.cost_std_error(n, pool.price) / max(1, cost))
+
+
+def unaffordable(pool: Pool, tokens: Tokens, n: int, limit: int) -> bool:
     """Whether n answers cost too much, beyond the doubt that is left of their cost."""
-    tokens = pool.tokens
-    if tokens is None:
-        return False
-    doubt = DEAR_ERRORS * tokens.cost_std_error(n, pool.price)
-    return tokens.cost(n, pool.price) - doubt > limit
+    cost = tokens.cost(n, pool.price)
+    return pool.answers > 0 and cost - DEAR_ERRORS * tokens.cost_std_error(n, pool.price) > limit
 
 
 def estimates(
-    pool: Pool, belief: Belief, n: Sequence[int], *, limit: int, sign: float
+    pool: Pool, tokens: Tokens, belief: Belief, n: Sequence[int], *, limit: int, sign: float
 ) -> list[tuple[float, Estimate]]:
     """The configs of an arm that the inference budget affords, each with what it is ranked by."""
-    tokens = pool.tokens
-    if tokens is None or not pool.examples:
+    if pool.examples < EXAMPLES_SHARE * len(pool.cells):
         return []
     found = []
-    few = n[:1] if pool.arm.repeats_itself else n
-    for i in affordable(pool, few, limit):
+    for i in affordable(pool, tokens, n, limit):
         mean, draw_error = float(belief.means[i]), float(belief.draw_errors[i])
         error = math.hypot(draw_error, float(belief.example_errors[i]))
         estimate = Estimate(

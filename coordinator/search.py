@@ -11,6 +11,7 @@ from coordinator.abilities import Abilities
 from coordinator.beliefs import Model
 from coordinator.curves import Curves
 from coordinator.field import Field
+from coordinator.lengths import Lengths
 from coordinator.plan import Work
 from coordinator.proposer import Proposer, ProposerAhead, SkoptProposer
 from coordinator.runner import Runner
@@ -22,10 +23,13 @@ from study.prices import Price
 from study.space import SearchSpace
 from study.trials import Estimate, Trial, TrialState
 
-REFIT_GROWTH: Final = 1.3
-"""The model reads everything again when there are so many times the results of the last time."""
-HOPELESS_ERRORS: Final = 3.5
+REFIT_GROWTH: Final = 0.12
+"""The model reads everything again when there is this share more of results than the last time."""
+REFIT_MIN: Final = 4
+HOPELESS_ERRORS: Final = 4.0
 """An arm so many standard errors behind the leader is pruned."""
+PROVISIONAL: Final = 4
+"""Arms looked at closely for what is recommended so far."""
 
 TRIALS_SPENT: Final = "as many trials as asked for"
 BUDGET_SPENT: Final = "the budget cannot pay for another evaluation"
@@ -73,10 +77,12 @@ class Search:
         self._index = {example: i for i, example in enumerate(self._examples)}
         self._inference_limit, self._bound = inference_limit, bound
         self._sign = 1.0 if mode == "max" else -1.0
-        self._model = _model(count_metric, self._sign, space.n, len(self._examples))
+        self._model = _model(count_metric, self._sign, space, len(self._examples))
+        self._lengths = Lengths(space, len(self._examples))
         self._proposer = proposer or ProposerAhead(SkoptProposer(space, prices=prices, seed=seed))
         self._field = Field(
             model=self._model,
+            lengths=self._lengths,
             proposer=self._proposer,
             n=space.n,
             examples=self._examples,
@@ -89,9 +95,8 @@ class Search:
         self._out: dict[tuple[int, str, int], Work] = {}
         self._stale: dict[int, None] = {}
         self._changed: dict[int, None] = {}
-        self._results = self._results_at_refit = 0
-        self._ranked_at = -1
-        self._ranked: list[tuple[float, Estimate]] = []
+        self._results = self._fitted_results = 0
+        self._ranked: list[tuple[float, Estimate]] | None = None
         self._finished: str | None = None
 
     @property
@@ -107,11 +112,10 @@ class Search:
     @property
     def completions_paid(self) -> int:
         """Answers that were bought, over all trials."""
-        return sum(cell.answers for r in self._field.runners for cell in r.pool.cells)
+        return sum(runner.pool.answers for runner in self._field.runners)
 
     def next(self, *, available: int) -> Work | None:
         """The next evaluation whose worst case fits `available` nanodollars, if there is one now."""
-        self._refresh()
         while self._finished is None:
             runner = self._sendable(available)
             if runner is not None:
@@ -121,11 +125,14 @@ class Search:
                     return None  # what is out will free money
                 self._shrink()
                 continue
+            self._learn()
             step = self._field.step(available)
             if step is not None:
                 self._begin(self._field.take(step))
             elif self._out or self._field.waiting:
                 return None
+            elif self._fitted_results < self._results:
+                self._fit()
             else:
                 self._finish()
         return None
@@ -154,22 +161,36 @@ class Search:
 
     def lost(self, result: Evaluation | Work) -> None:
         """The infrastructure gave this evaluation up; go on without it."""
-        self._back(result)
+        if self._back(result) is not None:
+            runner = self._field.runners[result.trial]
+            runner.pool.cells[self._index[result.example]].ended += result.draws
 
     def changed(self) -> list[Trial]:
         """The trials that changed since the last call."""
-        self._refresh()
         changed = [self._field.runners[number].trial for number in self._changed]
         self._changed.clear()
         return changed
 
     def recommend(self) -> Estimate | None:
-        """The config with the best lower bound, near-ties to the cheaper."""
-        return recommend.best(self._ranking(), scale=self._model.scale)
+        """The config with the best lower bound, near-ties to the cheaper; as far as results were read."""
+        if self._ranked is None:
+            self._ranked = self._ranking(self._foremost())
+        return recommend.best(self._ranked, scale=self._model.scale)
+
+    def conclude(self) -> None:
+        """Read all results as if for the first time: the same ones give the same answer."""
+        runners = [r for r in self._field.runners if r.trial.state is not TrialState.FAILED]
+        pools = [r.pool for r in runners]
+        self._model.fit_anew(pools)
+        self._lengths.fit(pools)
+        self._fitted_results = self._results
+        for runner, tokens in zip(runners, self._lengths.tokens(pools), strict=True):
+            runner.tokens = tokens
+        self._ranked = self._ranking(runners)
 
     def pareto_front(self) -> list[Estimate]:
-        """Quality against cost, over arms and n."""
-        return recommend.pareto_front(self._ranking())
+        """Quality against cost, over arms and n; after `conclude`."""
+        return recommend.pareto_front(self._ranked or [])
 
     def restore(self, trials: Sequence[Trial]) -> None:
         """Take back the trials of an earlier coordinator; their results are recorded next."""
@@ -210,67 +231,58 @@ class Search:
                 runner.split()
                 return
         for runner in self._field.runners:
-            runner.todo.clear()
+            runner.give_up(self._index)
 
     def _begin(self, runner: Runner) -> None:
-        runner.trial = replace(
-            runner.trial, state=TrialState.RUNNING, rung=max(0, runner.climbed() - 1)
-        )
+        trial = runner.trial
+        runner.trial = replace(trial, state=TrialState.RUNNING, rung=trial.rung + 1)
         self._changed[runner.trial.number] = None
 
-    def _refresh(self) -> None:
-        """Let the model read what came, and the trials say where they stand."""
-        if not self._stale:
-            return
-        if self._results >= self._results_at_refit * REFIT_GROWTH + 4:
-            self._refit()
-        else:
-            for number in self._stale:
-                self._model.update(number)
+    def _learn(self) -> None:
+        """Read the results again, if enough have come since the last time."""
+        if self._results - self._fitted_results >= REFIT_MIN + REFIT_GROWTH * self._fitted_results:
+            self._fit()
+
+    def _fit(self) -> None:
+        pools = [r.pool for r in self._field.runners]
+        self._model.fit(pools)
+        self._lengths.fit(pools)
+        self._fitted_results = self._results
+        self._field.survey()
+        self._ranked = None
+        leader = self._field.leader()
         for number in self._stale:
-            self._field.believe(number)
-        for number in self._stale:
-            self._judge(self._field.runners[number])
+            self._judge(self._field.runners[number], leader)
         self._stale.clear()
 
-    def _refit(self) -> None:
-        self._model.refit()
-        self._results_at_refit = self._results
-        for number in range(len(self._field.runners)):
-            self._field.believe(number)
-
-    def _judge(self, runner: Runner) -> None:
+    def _judge(self, runner: Runner, leader: Runner | None) -> None:
         """Say where a trial stands: what is believed of its best n, or why it ends."""
         self._changed[runner.trial.number] = None
-        estimate = recommend.best(self._estimates(runner), scale=self._model.scale)
-        runner.trial = replace(runner.trial, estimate=estimate)
-        if not runner.live:
+        best = recommend.best(self._estimates(runner), scale=self._model.scale)
+        runner.trial = replace(runner.trial, estimate=best)
+        if not runner.live or not runner.idle:
             return
-        least = self._n[0]
-        if recommend.unaffordable(runner.pool, least, self._inference_limit):
-            tokens = runner.pool.tokens
-            assert tokens is not None  # noqa: S101
+        least, tokens = self._n[0], runner.tokens
+        assert tokens is not None  # noqa: S101
+        if recommend.unaffordable(runner.pool, tokens, least, self._inference_limit):
             cost = money.show(tokens.cost(least, runner.pool.price))
             reason = (
                 f"a request for {least} answer{'s' * (least > 1)} costs {cost}, above the "
                 f"inference budget of {money.show(self._inference_limit)}"
             )
             self._end(runner, TrialState.PRUNED, reason)
-        elif runner.idle and runner.next_rung() is None:
-            self._end(runner, TrialState.COMPLETE, "")
-        elif estimate is not None and (leader := self._field.leader()) is not None:
+        elif leader is not None and runner.pool.examples:
             behind = self._field.behind(runner, leader)
-            if runner.idle and behind > HOPELESS_ERRORS:
-                self._end(
-                    runner,
-                    TrialState.PRUNED,
-                    f"{estimate.value:.3g}: {behind:.1f} standard errors behind trial "
-                    f"{leader.trial.number}",
+            if behind > HOPELESS_ERRORS:
+                mean = self._sign * self._field.mean(runner)
+                reason = (
+                    f"{mean:.3g}: {behind:.1f} standard errors behind trial {leader.trial.number}"
                 )
+                self._end(runner, TrialState.PRUNED, reason)
 
     def _end(self, runner: Runner, state: TrialState, reason: str) -> None:
         runner.trial = replace(runner.trial, state=state, reason=reason)
-        runner.todo.clear()
+        runner.give_up(self._index)
         if state is TrialState.FAILED:
             runner.out = 0
         self._changed[runner.trial.number] = None
@@ -278,6 +290,7 @@ class Search:
     def _finish(self) -> None:
         """Nothing is out and no step is left: say why, and let no trial seem to run."""
         field = self._field
+        self.conclude()
         states = {r.trial.state for r in field.runners if r.trial.reason}
         if states and self.recommend() is None:
             self._finished = ALL_REFUSED if states == {TrialState.FAILED} else NOTHING_FITS
@@ -285,44 +298,55 @@ class Search:
             self._finished = BUDGET_SPENT
         elif field.full:
             self._finished = TRIALS_SPENT
-        elif self._proposer.exhausted and not any(r.next_rung() for r in field.runners if r.live):
+        elif self._proposer.exhausted and not field.untried:
             self._finished = SPACE_EXHAUSTED
         else:
             self._finished = SETTLED
         for runner in field.runners:
+            if runner.trial.state is not TrialState.FAILED:
+                best = recommend.best(self._estimates(runner), scale=self._model.scale)
+                runner.trial = replace(runner.trial, estimate=best)
             if runner.live and runner.pool.examples == len(self._examples):
                 self._end(runner, TrialState.COMPLETE, "")
             elif runner.live:
                 self._end(runner, TrialState.PRUNED, f"not worth more: {self._finished}")
-        self._refit()
-        for runner in field.runners:  # what was learned last is true of all of them
-            self._judge(runner)
+            self._changed[runner.trial.number] = None
+
+    def _foremost(self) -> list[Runner]:
+        """The arms believed to be best, of those that results were read of."""
+        known = [
+            r
+            for r in self._field.runners
+            if r.trial.state is not TrialState.FAILED and r.pool.examples and r.tokens is not None
+        ]
+        return sorted(known, key=self._field.mean, reverse=True)[:PROVISIONAL]
 
     def _estimates(self, runner: Runner) -> list[tuple[float, Estimate]]:
+        assert runner.tokens is not None  # noqa: S101
         return recommend.estimates(
-            runner.pool, runner.belief, self._n, limit=self._inference_limit, sign=self._sign
+            runner.pool,
+            runner.tokens,
+            self._model.belief(runner.pool),
+            self._n,
+            limit=self._inference_limit,
+            sign=self._sign,
         )
 
-    def _ranking(self) -> list[tuple[float, Estimate]]:
-        """The configs of all arms, from the results alone, whatever order they came in."""
-        if self._ranked_at != self._results:
-            self._refit()
-            self._ranked = [
-                ranked
-                for runner in self._field.runners
-                if runner.trial.state is not TrialState.FAILED
-                for ranked in self._estimates(runner)
-            ]
-            self._ranked_at = self._results
-        return self._ranked
+    def _ranking(self, runners: Sequence[Runner]) -> list[tuple[float, Estimate]]:
+        return [ranked for runner in runners for ranked in self._estimates(runner)]
 
 
 def _key(work: Evaluation | Work) -> tuple[int, str, int]:
     return work.trial, work.example, work.first_draw
 
 
-def _model(metric: CountMetric | None, sign: float, n: tuple[int, ...], examples: int) -> Model:
+def _model(metric: CountMetric | None, sign: float, space: SearchSpace, examples: int) -> Model:
     if metric is None:
-        return Curves(sign=sign, n=n, examples=examples)
+        return Curves(sign=sign, examples=examples, space=space)
     count_metric = metric
-    return Abilities(lambda passes, k: sign * count_metric(passes, k), n=n, examples=examples)
+    return Abilities(
+        lambda passes, k: sign * count_metric(passes, k),
+        n=space.n,
+        examples=examples,
+        space=space,
+    )

@@ -55,6 +55,7 @@ def tune_study(
         raise
     finally:
         if begun:
+            search.conclude()
             found = report(
                 record,
                 client=client,
