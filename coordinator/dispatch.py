@@ -14,7 +14,7 @@ from celery import Celery
 
 from study import broker, fleet, keys
 from study.connection import Client
-from study.messages import EVALUATE_EXAMPLE, QUEUE, EvaluateExample, Evaluation
+from study.messages import EVALUATE_EXAMPLE, QUEUE, EvaluateExample, Evaluation, Unevaluated
 from study.studies import StudyRecord
 
 TRIES_MAX: Final = 6
@@ -109,6 +109,10 @@ class Dispatcher:
         one = self._out.get(result.evaluation)
         if one is None:
             return True  # struck off, or already given up: a late echo
+        if isinstance(result, Unevaluated) and result.retry_after_s is not None:
+            # Only the rate limit stands in the way: no failure, however often its turn is far off.
+            one.waiting, one.due_s = True, self._clock() + result.retry_after_s
+            return True
         if one.tries >= TRIES_MAX:
             self.done(result.evaluation)
             return False

@@ -48,6 +48,8 @@ NEVER_WORKED_MAX: Final = 20
 """Failures before the first answer: an address or a key's project is wrong, and waiting won't help."""
 GIVEN_UP_MAX: Final = 10
 """Evaluations given up with none scored in between, before the study stops."""
+RATE_LIMITED_S_MAX: Final = 1800.0
+"""How long a study goes on waiting for a provider's rate limit without a single score."""
 SILENCE_S_MAX: Final = 60.0
 """How long evaluations may be out while no worker lives."""
 
@@ -107,7 +109,7 @@ class Drive:
         self._position = "0"
         self._catching_up = False
         self._refusals: Counter[str] = Counter()
-        self._ticked_s = self._heard_s = clock()
+        self._ticked_s = self._heard_s = self._scored_s = clock()
         self._note = ""
 
     @classmethod
@@ -262,6 +264,7 @@ class Drive:
             self._dispatcher.done(result.evaluation)
             self.tally.completions_paid += result.draws
             self.tally.given_up_in_a_row = 0
+            self._scored_s = self._clock()
             if result.unscored and self._scorer is not None:
                 self._scorer.submit(result)
             else:
@@ -296,8 +299,15 @@ class Drive:
 
     def _doubt_the_start(self, reason: str) -> None:
         """Stop early where nothing ever worked; a provider that asks to wait is waited for."""
+        if reason.startswith("rate limited"):
+            if self._clock() - self._scored_s > RATE_LIMITED_S_MAX:
+                raise InfrastructureError(
+                    f"the provider's rate limit has let nothing pass for {RATE_LIMITED_S_MAX / 60:.0f} "
+                    f"minutes; the last word: {reason}. Once it does: bursar resume {self._record.id}"
+                )
+            return
         self.tally.failures += 1
-        if self.tally.completions_paid or reason.startswith("rate limited"):
+        if self.tally.completions_paid:
             return
         if self.tally.failures >= NEVER_WORKED_MAX:
             raise InfrastructureError(

@@ -95,9 +95,9 @@ def workers() -> str:
     return f"{PREFIX}:workers"
 
 
-def rate(model: str, what: str) -> str:
-    """String with a TTL: the GCRA's arrival time (`requests`, `tokens`) or a pause's end."""
-    return f"{PREFIX}:rate:{{{model}}}:{what}"
+def rate(endpoint: str, model: str, what: str) -> str:
+    """String or Hash with a TTL: a model's limit (`requests`, `tokens`, `again`, `pause`, `learned`)."""
+    return f"{PREFIX}:rate:{{{endpoint}/{model}}}:{what}"
 
 
 PERMANENT: Final = (

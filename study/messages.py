@@ -112,10 +112,14 @@ class Unaffordable(Evaluation):
 
 
 class Unevaluated(Evaluation):
-    """Infrastructure failed, within its bounded retries; the coordinator may send it again."""
+    """Infrastructure failed, within its bounded retries; the coordinator may send it again.
+
+    `retry_after_s` says that nothing failed but the fleet's rate limit: when its turn may come.
+    """
 
     kind: Literal["unevaluated"] = "unevaluated"
     reason: str
+    retry_after_s: float | None = Field(default=None, ge=0)
 
 
 class Fatal(Evaluation):

@@ -15,7 +15,7 @@ from study.errors import InfrastructureError
 from study.ledger import Verdict
 from study.paid_calls import Begun, Busy, CallId, PaidCall, PaidCalls
 from study.prices import Price
-from study.rate_limit import RateLimit
+from study.rate_limit import Later, RateLimit, Turn
 from study.templates import Rendered
 from workers.failures import (
     CallFailed,
@@ -35,8 +35,8 @@ IN_DOUBT_ATTEMPTS_MAX: Final = 2
 """Of one call that end in doubt: each is paid in full."""
 RATE_WAIT_S_MAX: Final = 20.0
 """How long a thread waits for the fleet's rate limit; then it serves another evaluation."""
-RATE_JITTER_S: Final = 0.5
-"""Half of the limit's burst: spreads the waiting threads, and leaves no allowance unused."""
+IGNORANT_S: Final = 0.5
+"""How often a thread looks whether the provider's limits are known by now."""
 BACK_OFF_S: Final = 0.5
 """Doubled at each attempt, jittered from half to all of it."""
 BACK_OFF_S_MAX: Final = 10.0
@@ -64,11 +64,15 @@ class BudgetExceeded(Exception):
 
 
 class NotNow(Exception):
-    """Infrastructure failed, within its bounded retries; `reason` says how."""
+    """Infrastructure failed, within its bounded retries; `reason` says how.
 
-    def __init__(self, reason: str) -> None:
+    `retry_after_s` says that only the fleet's rate limit stands in the way, and for how long.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +161,9 @@ class Buyer:
                 return self._settled(paid)
             if self._site.clock() > self._ends_s:
                 raise NotNow("this took too long for one evaluation: the rest is bought later")
-            self._await_rate_limit(call)
+            turn = self._await_turn(call)
             try:
-                return self._attempt(call)
+                return self._attempt(call, turn)
             except (Refused, Forbidden):
                 raise
             except CallFailed as exc:
@@ -173,7 +177,7 @@ class Buyer:
             self._back_off(failure, attempt)
         raise _not_now(failure)
 
-    def _attempt(self, call: CallId) -> PaidCall:
+    def _attempt(self, call: CallId, turn: Turn) -> PaidCall:
         """One attempt on the wire, with a reservation of its own."""
         claim_s = self._endpoint.call_s_max + CLAIM_MARGIN_S
         begun = self._begin(call, int(claim_s * 1000))
@@ -196,15 +200,19 @@ class Buyer:
                 params=self._order.params,
                 n=call.draws,
             )
-        except NotBilled:
+        except NotBilled as exc:
             self._ledger.release(self._order.account, reservation)
             self._paid_calls.abandon(call, holder=self._holder)
+            if isinstance(exc, RateLimited):
+                self._rate_limit.learn(exc.announced, known=turn.learned)
             raise
         except BaseException:  # in doubt, and whatever else: nobody knows that it was not billed
             self._ledger.settle_in_doubt(self._order.account, reservation)
             self._paid_calls.abandon(call, holder=self._holder)
             raise
-        return self._kept(call, self._priced(call, reservation, answer))
+        paid = self._kept(call, self._priced(call, reservation, answer))
+        self._rate_limit.learn(answer.announced, known=turn.learned)  # after what money depends on
+        return paid
 
     def _begin(self, call: CallId, claim_ms: int) -> Begun | Busy | PaidCall:
         """Claim a call; a dead worker's claim is taken over."""
@@ -282,7 +290,8 @@ class Buyer:
             )
         return paid
 
-    def _await_rate_limit(self, call: CallId) -> None:
+    def _await_turn(self, call: CallId) -> Turn:
+        """Wait, within bounds, until the fleet's rate limit lets this call go."""
         usage = worst_case.usage(
             self._order.rendered,
             model=self._order.model,
@@ -290,22 +299,39 @@ class Buyer:
             n=call.draws,
         )
         tokens = usage.prompt_tokens + usage.completion_tokens
-        until_s = self._site.clock() + RATE_WAIT_S_MAX
-        while wait_s := self._rate_limit.admit(tokens):
-            self._wait(wait_s + self._site.jitter.uniform(0, RATE_JITTER_S), until_s=until_s)
+        until_s = min(self._site.clock() + RATE_WAIT_S_MAX, self._ends_s)
+        while True:
+            turn = self._rate_limit.book(tokens, wait_s_max=until_s - self._site.clock())
+            if isinstance(turn, Later):
+                # Spread: those told the same, since their turn is too far off to be foreseen.
+                again_s = turn.wait_s * self._site.jitter.uniform(0.7, 1)
+                raise NotNow(
+                    f"rate limited: its turn comes in {turn.wait_s:.1f} s", retry_after_s=again_s
+                )
+            if turn.wait_s == 0:
+                return turn
+            self._sleep_until(turn)
+            if self._rate_limit.stands(turn):
+                return turn
 
-    def _wait(self, wait_s: float, *, until_s: float) -> None:
-        now_s = self._site.clock()
-        if now_s + wait_s > min(until_s, self._ends_s):
-            raise NotNow(f"rate limited: the next call may be made in {wait_s:.1f} s")
-        self._site.sleep(wait_s)
+    def _sleep_until(self, turn: Turn) -> None:
+        """Wait for a turn; one booked in ignorance of the limits only as long as nobody knows them."""
+        if not turn.ignorant:
+            self._site.sleep(turn.wait_s)
+            return
+        left_s = turn.wait_s
+        while left_s > 0 and self._rate_limit.stands(turn):
+            self._site.sleep(min(left_s, IGNORANT_S))
+            left_s -= IGNORANT_S
 
     def _back_off(self, failure: CallFailed, attempt: int) -> None:
-        wait_s = min(BACK_OFF_S * 2**attempt, BACK_OFF_S_MAX) * self._site.jitter.uniform(0.5, 1)
         asked_s = getattr(failure, "retry_after_s", None)
         if isinstance(failure, RateLimited):
-            self._rate_limit.pause(wait_s if asked_s is None else asked_s)
-            return  # the next look at the rate limit waits
+            paused_s = self._rate_limit.pause(asked_s)
+            if attempt == ATTEMPTS_MAX:
+                raise NotNow(f"rate limited: {failure.reason}", retry_after_s=paused_s)
+            return  # the next turn lies behind the pause
+        wait_s = min(BACK_OFF_S * 2**attempt, BACK_OFF_S_MAX) * self._site.jitter.uniform(0.5, 1)
         wait_s = max(wait_s, asked_s or 0.0)
         if attempt == ATTEMPTS_MAX or wait_s > RATE_WAIT_S_MAX:
             raise _not_now(failure)
@@ -313,7 +339,7 @@ class Buyer:
 
 
 def _not_now(failure: CallFailed) -> NotNow:
-    words = {RateLimited: "rate limited", Unavailable: "unavailable", InDoubt: "in doubt"}
+    words = {Unavailable: "unavailable", InDoubt: "in doubt"}
     return NotNow(f"{words[type(failure)]}: {failure.reason}")
 
 

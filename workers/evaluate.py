@@ -163,7 +163,8 @@ class _Work:
         )
         rate_limit = RateLimit(
             self.site.redis,
-            arm.model,
+            endpoint=endpoint.name,
+            model=arm.model,
             requests_per_minute=spec.limits.requests_per_minute,
             tokens_per_minute=spec.limits.tokens_per_minute,
         )
@@ -226,7 +227,7 @@ def _evaluated(work: _Work) -> Result:
     except BudgetExceeded as exc:
         return Unaffordable(**work.whose, worst_case_nanodollars=exc.worst_case_nanodollars)
     except NotNow as exc:
-        return Unevaluated(**work.whose, reason=exc.reason)
+        return Unevaluated(**work.whose, reason=exc.reason, retry_after_s=exc.retry_after_s)
     except SandboxError as exc:
         return Unevaluated(**work.whose, reason=str(exc)[:REASON_CHARACTERS_MAX])
 

@@ -21,6 +21,9 @@ from typing import Any, Final
 import httpx2
 import openai
 
+from study.rate_limit import Limits
+from workers import announced
+
 REASON_CHARACTERS_MAX: Final = 300
 """As much of the provider's words as a result keeps."""
 OUT_OF_QUOTA: Final = frozenset(
@@ -77,11 +80,21 @@ class OutOfQuota(Forbidden):
 
 
 class RateLimited(NotBilled):
-    """Too much was asked of the provider; `retry_after_s` is its own wish, if it said one."""
+    """Too much was asked of the provider; `retry_after_s` is its own wish, if it said one.
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+    `announced` is what the refusal's headers say of its limits.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after_s: float | None = None,
+        announced: Limits = announced.NOTHING,
+    ) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.announced = announced
 
 
 class Unavailable(NotBilled):
@@ -129,7 +142,8 @@ def _of_status(exc: openai.APIStatusError, *, key: str, clock: Callable[[], floa
     if status == 402 or (status in (400, 403, 429) and codes & OUT_OF_QUOTA):
         return OutOfQuota(words)
     if status == 429:
-        return RateLimited(words, retry_after_s=retry_after_s)
+        limits = announced.limits(exc.response.headers)
+        return RateLimited(words, retry_after_s=retry_after_s, announced=limits)
     if status in (401, 403):
         # A project without access to one model is a matter of that model.
         return Refused(words) if "model_not_found" in codes else Unauthorised(words)

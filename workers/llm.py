@@ -17,9 +17,11 @@ from openai.resources.completions import Completions as TextCompletions
 from study import templates
 from study.paid_calls import Completion
 from study.prices import Usage
+from study.rate_limit import Limits
 from study.spec import EndpointSpec
 from study.studies import Source
 from study.templates import Rendered
+from workers import announced
 from workers.failures import CallFailed, InDoubt, Refused, Unauthorised, translated
 
 REHEARSAL_KEY: Final = "rehearsal"
@@ -35,6 +37,7 @@ CONNECTIONS_MAX: Final = 1000
 """More than a worker has threads."""
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 """Above 128 answers of 100,000 tokens: a larger body is no answer."""
+_NO_BRACES: Final = {ord("{"): None, ord("}"): None}
 TOKENS_MAX: Final = 1_000_000_000
 """A usage above it is no count."""
 
@@ -49,6 +52,7 @@ class Answer:
         model: the name under which it answered.
         fingerprint: its `system_fingerprint`, or nothing.
         latency_s: from the request to the last byte.
+        announced: the rate limits that its headers name.
     """
 
     completions: tuple[Completion, ...]
@@ -56,6 +60,7 @@ class Answer:
     model: str
     fingerprint: str
     latency_s: float
+    announced: Limits = announced.NOTHING
 
 
 def key_of(
@@ -157,6 +162,13 @@ class Endpoint:
         return cls(client, spec=spec, key=key)
 
     @property
+    def name(self) -> str:
+        """Where it is, without credentials: what its rate limits are kept under."""
+        parts = urlsplit(str(self._client.base_url))
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}".translate(_NO_BRACES)
+
+    @property
     def call_s_max(self) -> float:
         """The longest that a call takes."""
         return self._spec.timeout_s + CALL_MARGIN_S
@@ -180,12 +192,12 @@ class Endpoint:
         begun_s = self._clock()
         try:
             create, arguments = self._request(rendered, model=model, params=params, n=n)
-            body = self._body(create, arguments, deadline_s=begun_s + self._spec.timeout_s)
+            body, limits = self._body(create, arguments, deadline_s=begun_s + self._spec.timeout_s)
         except CallFailed:
             raise
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as exc:
             raise translated(exc, key=self._secret) from exc
-        return _read(body, latency_s=self._clock() - begun_s)
+        return _read(body, latency_s=self._clock() - begun_s, limits=limits)
 
     def _request(
         self, rendered: Rendered, *, model: str, params: Mapping[str, Any], n: int
@@ -211,10 +223,11 @@ class Endpoint:
 
     def _body(
         self, create: Callable[..., Any], arguments: dict[str, Any], *, deadline_s: float
-    ) -> bytes:
+    ) -> tuple[bytes, Limits]:
         """The answer's bytes: read as they come, so that neither time nor size is without an end."""
         pieces, size = [], 0
         with create(**arguments) as response:
+            limits = announced.limits(response.headers)
             for piece in response.iter_bytes():
                 pieces.append(piece)
                 size += len(piece)
@@ -222,10 +235,10 @@ class Endpoint:
                     raise InDoubt(f"the answer is larger than {ANSWER_BYTES_MAX:,} bytes")
                 if self._clock() > deadline_s:
                     raise InDoubt(f"the answer took longer than {self._spec.timeout_s:g} s")
-        return b"".join(pieces)
+        return b"".join(pieces), limits
 
 
-def _read(body: bytes, *, latency_s: float) -> Answer:
+def _read(body: bytes, *, latency_s: float, limits: Limits) -> Answer:
     """Read an answer; what is not one was paid for all the same, as far as anybody knows."""
     try:
         data = json.loads(body)
@@ -240,6 +253,7 @@ def _read(body: bytes, *, latency_s: float) -> Answer:
         model=str(data.get("model") or "")[:200],
         fingerprint=str(data.get("system_fingerprint") or "")[:200],
         latency_s=latency_s,
+        announced=limits,
     )
 
 

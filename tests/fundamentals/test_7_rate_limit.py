@@ -1,29 +1,54 @@
-"""Lesson 7: the whole fleet shares one rate limit, and waits instead of being refused."""
+"""Lesson 7: the whole fleet shares one rate limit, and waits its turn instead of being refused."""
 
 import pytest
 
 from study.connection import Client
-from study.rate_limit import RateLimit
+from study.rate_limit import Later, Limits, RateLimit, Turn
 
 
-def test_a_call_within_the_limit_goes_ahead_and_the_next_is_told_how_long_to_wait(
-    client: Client,
-) -> None:
-    limit = RateLimit(client, "m", requests_per_minute=2, tokens_per_minute=None)
-    assert limit.admit(tokens=100) == 0.0
-    assert limit.admit(tokens=100) == pytest.approx(30.5, abs=1.0)
+def limit_of(client: Client, requests: int | None = None, tokens: int | None = None) -> RateLimit:
+    return RateLimit(
+        client,
+        endpoint="api.example.org/v1",
+        model="m",
+        requests_per_minute=requests,
+        tokens_per_minute=tokens,
+    )
+
+
+def wait_s(limit: RateLimit, tokens: int = 100) -> float:
+    turn = limit.book(tokens, wait_s_max=60.0)
+    assert isinstance(turn, Turn)
+    return turn.wait_s
+
+
+def test_a_call_within_the_limit_goes_ahead_and_the_next_books_a_turn(client: Client) -> None:
+    limit = limit_of(client, requests=2)
+    assert wait_s(limit) == 0.0
+    assert wait_s(limit) == pytest.approx(30.5, abs=5.0)
 
 
 def test_tokens_are_limited_as_requests_are(client: Client) -> None:
-    limit = RateLimit(client, "m", requests_per_minute=None, tokens_per_minute=1_000)
-    assert limit.admit(tokens=500) == 0.0
-    assert limit.admit(tokens=500) == pytest.approx(30.5, abs=1.0)
+    limit = limit_of(client, tokens=1_000)
+    assert wait_s(limit, tokens=500) == 0.0
+    assert wait_s(limit, tokens=500) == pytest.approx(30.5, abs=5.0)
+
+
+def test_whoever_would_wait_too_long_is_told_when_to_ask_again(client: Client) -> None:
+    limit = limit_of(client, requests=1)
+    assert wait_s(limit) == 0.0
+    assert isinstance(limit.book(100, wait_s_max=20.0), Later)
+
+
+def test_what_one_worker_learns_of_the_providers_limits_all_know(client: Client) -> None:
+    mine, yours = limit_of(client), limit_of(client)
+    mine.learn(Limits(requests_per_minute=2), known=None)
+    assert wait_s(yours) == 0.0
+    assert wait_s(yours) == pytest.approx(30.5, abs=5.0)
 
 
 def test_a_servers_retry_after_holds_back_every_worker(client: Client) -> None:
-    mine, yours = (
-        RateLimit(client, "m", requests_per_minute=None, tokens_per_minute=None) for _ in range(2)
-    )
-    assert yours.admit(tokens=1) == 0.0
+    mine, yours = limit_of(client), limit_of(client)
+    assert wait_s(yours) == 0.0
     mine.pause(20.0)
-    assert yours.admit(tokens=1) == pytest.approx(20.0, abs=1.0)
+    assert wait_s(yours) == pytest.approx(20.0, abs=5.0)

@@ -44,7 +44,7 @@ def test_the_keys_of_a_script_share_a_slot() -> None:
     call = [keys.claim("s", "a/e/0+2"), keys.attempts("s"), keys.paid_calls("s", "a", "e")]
     result = [keys.results_recorded("s"), keys.results("s")]
     assert set(map(slot, call + result)) == {"s"}
-    rate = [keys.rate("m", what) for what in ("requests", "tokens", "pause")]
+    rate = [keys.rate("host/v1", "m", what) for what in ("requests", "tokens", "again", "pause")]
     assert len(set(map(slot, rate))) == 1
 
 

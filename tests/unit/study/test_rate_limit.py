@@ -1,37 +1,199 @@
-"""The fleet's rate limit: no minute, wherever it begins, sees more than the limit."""
+"""The fleet's rate limit: no minute, wherever it begins, sees more than the limit, nor much less."""
 
+import heapq
+import random
+from bisect import bisect_left
 from collections.abc import Callable
-from math import ceil
+from dataclasses import dataclass, field
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from study import keys, scripts
+from study import scripts
 from study.connection import Client
-from study.rate_limit import BURST_MS, MINUTE_MS, PAUSE_MS_MAX, RateLimit, increment_ms
+from study.rate_limit import (
+    AGAIN_MS_MAX,
+    BURST_MS,
+    MINUTE_MS,
+    PACE_MS,
+    PAUSE_MS,
+    PAUSE_MS_MAX,
+    SLACK_MS,
+    UNKNOWN_MS,
+    Later,
+    Limits,
+    RateLimit,
+    Turn,
+)
 
-Admit = Callable[[int, int, int, int], int]
+CLOCK = "redis.call('TIME')"
+WAIT_S = 20.0
+FIRST_MS = 1_000_000
+
+
+@dataclass
+class Clocked:
+    """Redis with a clock of ours, so that minutes pass at once."""
+
+    client: Client
+    now_ms: float = FIRST_MS
+
+    def at(self, now_ms: float) -> None:
+        self.now_ms = now_ms
+        s, us = divmod(round(now_ms * 1000), 10**6)
+        with self.client.pipeline() as pipe:
+            pipe.hset("clock", mapping={"s": s, "us": us})
+            pipe.expire("clock", 600)
+            pipe.execute()
+
+    def later(self, ms: float) -> None:
+        self.at(self.now_ms + ms)
+
+    def limit(
+        self, requests: int | None = None, tokens: int | None = None, *, model: str = "m"
+    ) -> RateLimit:
+        return RateLimit(
+            self.client,
+            endpoint="host/v1",
+            model=model,
+            requests_per_minute=requests,
+            tokens_per_minute=tokens,
+        )
 
 
 @pytest.fixture
-def admit(client: Client) -> Admit:
-    """The script with its clock handed in, so that minutes pass at once.
+def clocked(client: Client, monkeypatch: pytest.MonkeyPatch) -> Clocked:
+    source = scripts.source
 
-    Returns milliseconds to wait, given the time, tokens, and the two limits.
-    """
-    clock = "redis.call('TIME')"
-    source = scripts.source("admit")
-    assert source.count(clock) == 1
-    script = client.register_script(source.replace(clock, "{ARGV[5], ARGV[6]}"))
+    def on_our_clock(verb: str) -> str:
+        assert source(verb).count(CLOCK) == (verb != "learn"), verb
+        return source(verb).replace(CLOCK, "redis.call('HMGET', 'clock', 's', 'us')")
 
-    def call(now_ms: int, tokens: int, requests_limit: int, tokens_limit: int) -> int:
-        increments = [increment_ms(limit) for limit in (requests_limit, tokens_limit)]
-        names = [keys.rate("m", what) for what in ("requests", "tokens", "pause")]
-        clock = [now_ms // 1000, now_ms % 1000 * 1000]
-        return int(script(names, [*increments, tokens, BURST_MS, *clock]))
+    monkeypatch.setattr(scripts, "source", on_our_clock)
+    made = Clocked(client)
+    made.at(FIRST_MS)
+    return made
 
-    return call
+
+def booked(limit: RateLimit, tokens: int = 1, *, wait_s_max: float = 1e6) -> float:
+    """Seconds until the turn."""
+    turn = limit.book(tokens, wait_s_max=wait_s_max)
+    assert isinstance(turn, Turn)
+    return turn.wait_s
+
+
+def most_in_a_minute(at_ms: list[float], units: int = 1) -> int:
+    ordered = sorted(at_ms)
+    return units * max(
+        bisect_left(ordered, start + MINUTE_MS) - i for i, start in enumerate(ordered)
+    )
+
+
+# A fleet of slots, simulated.
+
+
+@dataclass
+class Fleet:
+    """Slots that have work without end: each books, waits, calls, and begins again."""
+
+    clocked: Clocked
+    limit: Callable[[], RateLimit]
+    slots: int
+    tokens: int = 100
+    call_ms: float = 1_000
+    announces: Limits | None = None
+    seed: int = 0
+    arrivals: list[float] = field(default_factory=list)
+    waited_s: list[float] = field(default_factory=list)
+    asked: int = 0
+
+    def run(self, minutes: float) -> "Fleet":
+        chance, limit, order = random.Random(self.seed), self.limit(), count()
+        events = [(FIRST_MS, next(order), "ask", None) for _ in range(self.slots)]
+        heapq.heapify(events)
+        end_ms = FIRST_MS + minutes * MINUTE_MS
+
+        def at(ms: float, what: str, turn: Turn | None = None) -> None:
+            heapq.heappush(events, (ms, next(order), what, turn))
+
+        while events and events[0][0] < end_ms:
+            now_ms, _, what, turn = heapq.heappop(events)
+            self.clocked.at(now_ms)
+            if what == "turn" and turn is not None and not limit.stands(turn):
+                what = "ask"
+            if what == "answer" and turn is not None and self.announces is not None:
+                limit.learn(self.announces, known=turn.learned)
+            if what in ("ask", "answer"):
+                found = limit.book(self.tokens, wait_s_max=WAIT_S)
+                self.asked += 1
+                if isinstance(found, Later):
+                    at(now_ms + 1000 * found.wait_s * chance.uniform(0.7, 1), "ask")
+                    continue
+                self.waited_s.append(found.wait_s)
+                at(now_ms + 1000 * found.wait_s, "turn", found)
+                continue
+            self.arrivals.append(now_ms + chance.uniform(0, SLACK_MS - BURST_MS))  # a slow machine
+            at(now_ms + self.call_ms, "answer", turn)
+        return self
+
+    def within(self, first_minute: float, last_minute: float) -> float:
+        """Calls a minute that arrived within these minutes."""
+        low, high = (FIRST_MS + minute * MINUTE_MS for minute in (first_minute, last_minute))
+        return sum(low <= at < high for at in self.arrivals) / (last_minute - first_minute)
+
+
+@pytest.mark.parametrize("per_minute", [30, 300, 1_500])
+def test_five_hundred_slots_use_the_limit_and_never_pass_it(
+    per_minute: int, clocked: Clocked
+) -> None:
+    fleet = Fleet(clocked, lambda: clocked.limit(requests=per_minute), slots=500).run(minutes=5)
+    assert most_in_a_minute(fleet.arrivals) <= per_minute
+    assert fleet.within(0, 5) >= 0.97 * per_minute
+    assert max(fleet.waited_s) <= WAIT_S
+    assert fleet.asked < 6 * (len(fleet.arrivals) + 500)  # they are not told to ask all the time
+
+
+def test_tokens_are_limited_as_requests_are(clocked: Clocked) -> None:
+    fleet = Fleet(
+        clocked, lambda: clocked.limit(requests=10_000, tokens=300_000), slots=500, tokens=1_000
+    ).run(minutes=4)
+    assert most_in_a_minute(fleet.arrivals, units=1_000) <= 300_000
+    assert fleet.within(0, 4) >= 0.97 * 300
+
+
+def test_what_the_provider_announces_is_learned_by_the_whole_fleet(clocked: Clocked) -> None:
+    announced = Limits(requests_per_minute=300, tokens_per_minute=None)
+    fleet = Fleet(clocked, clocked.limit, slots=500, announces=announced).run(minutes=5)
+    assert most_in_a_minute(fleet.arrivals) <= 300
+    assert fleet.within(0, 5) >= 0.97 * 300
+
+
+def test_a_provider_that_announces_nothing_is_not_limited_once_that_is_known(
+    clocked: Clocked,
+) -> None:
+    fleet = Fleet(clocked, clocked.limit, slots=200, announces=Limits()).run(minutes=0.5)
+    first_s = [at for at in fleet.arrivals if at < FIRST_MS + 1_000]
+    assert len(first_s) <= 1_000 / UNKNOWN_MS + 2
+    assert fleet.within(0.25, 0.5) >= 0.8 * 200 * 60  # a call a second and slot
+    assert max(fleet.waited_s) <= WAIT_S
+
+
+def test_when_a_pause_ends_the_fleet_does_not_burst(clocked: Clocked) -> None:
+    """Turns that were booked before it are void: all book anew, behind it, and spaced."""
+    limit = clocked.limit()
+    limit.learn(Limits(), known=None)
+    turns = [limit.book(1, wait_s_max=WAIT_S) for _ in range(100)]
+    assert all(isinstance(turn, Turn) and turn.wait_s == 0 for turn in turns)
+    assert limit.pause(7.0) == 7.0
+    assert not any(limit.stands(turn) for turn in turns if isinstance(turn, Turn))
+    waits = [booked(limit) for _ in range(100)]
+    assert waits[0] == 7.0
+    assert waits[-1] == pytest.approx(7.0 + (100 * PACE_MS - BURST_MS) / 1000, abs=0.05)
+
+
+# The formula.
 
 
 @settings(
@@ -44,99 +206,150 @@ def admit(client: Client) -> Admit:
     requests_limit=st.integers(1, 40),
     tokens_limit=st.integers(100, 4_000),
     tokens=st.integers(1, 300),
+    wait_s_max=st.integers(0, 20),
 )
 def test_no_minute_sees_more_than_the_limit(
-    admit: Admit,
-    client: Client,
+    clocked: Clocked,
     gaps_ms: list[int],
     requests_limit: int,
     tokens_limit: int,
     tokens: int,
+    wait_s_max: int,
 ) -> None:
-    client.flushall()
-    now_ms, admitted = 1_000_000, []
+    clocked.client.flushall()
+    limit, at_ms = clocked.limit(requests_limit, tokens_limit), []
+    clocked.at(FIRST_MS)
     for gap_ms in gaps_ms:
-        now_ms += gap_ms
-        while not admit(now_ms, tokens, requests_limit, tokens_limit) and len(admitted) < 500:
-            admitted.append(now_ms)
-    for start in admitted:
-        within = [t for t in admitted if start <= t < start + MINUTE_MS]
-        assert len(within) <= requests_limit
-        assert len(within) * tokens <= tokens_limit + tokens  # one may be larger than the burst
+        clocked.later(gap_ms)
+        found = limit.book(tokens, wait_s_max=wait_s_max)
+        while isinstance(found, Turn) and len(at_ms) < 500:
+            at_ms.append(clocked.now_ms + 1000 * found.wait_s)
+            found = limit.book(tokens, wait_s_max=wait_s_max)
+    assert most_in_a_minute(at_ms) <= requests_limit
+    # One call may be larger than the burst.
+    assert most_in_a_minute(at_ms, tokens) <= tokens_limit + tokens
 
 
 @pytest.mark.parametrize("limit", [1, 2, 30, 60, 120, 600])
-def test_the_greediest_fleet_gets_nearly_all_that_a_minute_allows_and_no_more(
-    admit: Admit, limit: int
+def test_the_greediest_caller_gets_nearly_all_that_a_minute_allows(
+    limit: int, clocked: Clocked
 ) -> None:
-    """Whoever waits as long as told is admitted, and asks again at once."""
-    now_ms, admitted = 1_000_000, []
-    while now_ms < 1_000_000 + 2 * MINUTE_MS:
-        wait_ms = admit(now_ms, 1, limit, 0)
-        if wait_ms == 0:
-            admitted.append(now_ms)
-        now_ms += wait_ms
-        assert len(admitted) <= 2 * limit
-    for start in admitted:
-        assert sum(start <= at < start + MINUTE_MS for at in admitted) <= limit
-    assert len(admitted) >= 2 * limit * 0.97
+    shared, at_ms = clocked.limit(limit), [0.0]
+    while at_ms[-1] < 2 * MINUTE_MS:
+        at_ms.append(1000 * booked(shared))
+    assert most_in_a_minute(at_ms[1:]) <= limit
+    assert len(at_ms) - 2 >= 2 * limit * 0.97 - 1
 
 
-def test_a_call_larger_than_a_minutes_tokens_is_admitted_alone(admit: Admit) -> None:
-    assert admit(0, 5_000, 0, 1_000) == 0
-    wait_ms = admit(0, 5_000, 0, 1_000)
-    assert wait_ms == pytest.approx(5 * (MINUTE_MS + BURST_MS), abs=2)
-    assert admit(wait_ms, 5_000, 0, 1_000) == 0
+def test_a_call_larger_than_a_minutes_tokens_goes_alone(clocked: Clocked) -> None:
+    limit = clocked.limit(tokens=1_000)
+    assert booked(limit, 5_000) == 0
+    wait_s = booked(limit, 5_000)
+    assert wait_s == pytest.approx(5 * (MINUTE_MS + SLACK_MS) / 1000, abs=0.002)
 
 
-def test_waiting_costs_nothing_a_call_that_one_limit_refuses_is_not_counted_by_the_other(
-    admit: Admit,
+def test_a_turn_too_far_off_is_not_counted_and_those_told_to_ask_again_are_spread(
+    clocked: Clocked,
 ) -> None:
-    assert admit(0, 10, 1, 60_000) == 0
-    for _ in range(50):
-        assert admit(0, 10, 1, 60_000) == ceil(MINUTE_MS + BURST_MS)
-    assert admit(0, 10, 0, 60_000) == 0
+    limit = clocked.limit(requests=60)
+    assert booked(limit) == 0
+    told = [limit.book(1, wait_s_max=0.5) for _ in range(50)]
+    assert all(isinstance(found, Later) for found in told)
+    waits = [found.wait_s for found in told]
+    assert waits == sorted(set(waits))
+    assert booked(limit) == pytest.approx((MINUTE_MS + SLACK_MS) / 60_000, abs=0.01)
+    found = clocked.limit(requests=1).book(1, wait_s_max=0)
+    for _ in range(20):
+        found = clocked.limit(requests=1).book(1, wait_s_max=0)
+    assert isinstance(found, Later)
+    assert found.wait_s == AGAIN_MS_MAX / 1000
 
 
-def test_a_burst_is_a_seconds_worth(admit: Admit) -> None:
-    admitted = 0
-    while admit(0, 1, 600, 0) == 0:
-        admitted += 1
-    assert admitted == pytest.approx(600 / 60, abs=1)
-
-
-def test_models_have_limits_of_their_own_and_all_keys_end_by_themselves(client: Client) -> None:
-    for model in ("m", "n"):
-        limit = RateLimit(client, model, requests_per_minute=1, tokens_per_minute=1)
-        assert limit.admit(tokens=1) == 0.0
+def test_models_and_endpoints_have_limits_of_their_own_and_all_keys_end(client: Client) -> None:
+    for endpoint, model in [("a/v1", "m"), ("a/v1", "n"), ("127.0.0.1:1/v1", "m")]:
+        limit = RateLimit(
+            client, endpoint=endpoint, model=model, requests_per_minute=1, tokens_per_minute=1
+        )
+        assert booked(limit) == 0.0
+        assert isinstance(limit.book(1, wait_s_max=0), Later)
         limit.pause(5.0)
-        assert limit.admit(tokens=1) > 0.0
+        limit.learn(Limits(requests_per_minute=7), known=None)
+        assert booked(limit) > 0.0
     found = list(client.scan_iter())
-    assert len(found) == 6
+    assert len(found) == 15
     assert all(client.pttl(key) > 0 for key in found)
 
 
-def test_no_limit_is_no_limit(client: Client) -> None:
-    limit = RateLimit(client, "m", requests_per_minute=None, tokens_per_minute=None)
-    assert [limit.admit(tokens=10**9) for _ in range(100)] == [0.0] * 100
-    assert client.dbsize() == 0
+def test_no_limit_is_no_limit(clocked: Clocked) -> None:
+    limit = clocked.limit()
+    limit.learn(Limits(), known=None)
+    assert [booked(limit, 10**9) for _ in range(100)] == [0.0] * 100
+
+
+# What is learned.
+
+
+def test_the_study_files_limit_wins_over_the_announced_one(clocked: Clocked) -> None:
+    limit = clocked.limit(requests=60)
+    limit.learn(Limits(requests_per_minute=6_000, tokens_per_minute=60_000), known=None)
+    assert booked(limit) == 0.0
+    assert booked(limit) == pytest.approx(1.017, abs=0.01)
+    assert booked(limit, 10_000) == pytest.approx(2.033, abs=0.01)
+    assert booked(limit) == pytest.approx(12.0, abs=0.2)  # and tokens are as learned
+
+
+def test_a_changed_limit_is_learned_anew_and_silence_changes_nothing(clocked: Clocked) -> None:
+    limit = clocked.limit()
+    turn = limit.book(1, wait_s_max=0)
+    assert isinstance(turn, Turn)
+    assert turn.learned is None
+    first = Limits(requests_per_minute=10, tokens_per_minute=1_000)
+    limit.learn(first, known=turn.learned)
+    assert not limit.stands(turn)
+    turn = limit.book(1, wait_s_max=0)
+    assert isinstance(turn, Turn)
+    assert turn.learned == first
+    limit.learn(Limits(), known=turn.learned)
+    turn = limit.book(1, wait_s_max=60)
+    assert isinstance(turn, Turn)
+    assert turn.learned == first
+    limit.learn(Limits(requests_per_minute=600), known=first)
+    turn = limit.book(1, wait_s_max=60)
+    assert isinstance(turn, Turn)
+    assert turn.learned == Limits(requests_per_minute=600)
+
+
+# Pauses.
 
 
 @pytest.mark.parametrize(
     ("asked_s", "expected_s"), [(0.0, 0.0), (-3.0, 0.0), (30.0, 30.0), (1e9, PAUSE_MS_MAX / 1000)]
 )
 def test_a_pause_lasts_as_long_as_asked_up_to_a_bound(
-    client: Client, asked_s: float, expected_s: float
+    clocked: Clocked, asked_s: float, expected_s: float
 ) -> None:
-    limit = RateLimit(client, "m", requests_per_minute=None, tokens_per_minute=None)
-    limit.pause(asked_s)
-    assert limit.admit(tokens=1) == pytest.approx(expected_s, abs=0.5)
+    limit = clocked.limit()
+    assert limit.pause(asked_s) == expected_s
+    assert booked(limit) == expected_s
 
 
-def test_a_shorter_pause_does_not_end_a_longer_one(client: Client) -> None:
-    limit = RateLimit(client, "m", requests_per_minute=None, tokens_per_minute=None)
+def test_a_shorter_pause_does_not_end_a_longer_one(clocked: Clocked) -> None:
+    limit = clocked.limit(requests=1_000)
     limit.pause(60.0)
-    limit.pause(1.0)
-    assert limit.admit(tokens=1) == pytest.approx(60.0, abs=0.5)
-    limit.pause(90.0)
-    assert limit.admit(tokens=1) == pytest.approx(90.0, abs=0.5)
+    assert limit.pause(1.0) == 60.0
+    assert limit.pause(None) == 60.0
+    assert limit.pause(90.0) == 90.0
+    assert booked(limit) == 90.0
+
+
+def test_many_429s_at_once_are_one_spell_and_each_further_spell_doubles_the_pause(
+    clocked: Clocked,
+) -> None:
+    limits = [clocked.limit() for _ in range(100)]
+    for spell in range(5):
+        pauses = {limit.pause(None) for limit in limits}
+        assert pauses == {PAUSE_MS * 2**spell / 1000}
+        clocked.later(PAUSE_MS * 2**spell)
+    for _ in range(20):
+        clocked.later(1000 * limits[0].pause(None))
+    assert limits[0].pause(None) == PAUSE_MS_MAX / 1000

@@ -1,0 +1,50 @@
+-- book: take the next turn under the fleet's rate limit for a model (GCRA, one bucket for requests, one for
+-- tokens). A turn lies in the future where it must; whoever would wait too long is told when to ask again.
+-- KEYS 1 arrival time of requests  2 of tokens  3 of those told to ask again  4 pause (hash: until, spells)
+--      5 learned limits (hash: requests, tokens)
+-- ARGV 1 requests per minute  2 tokens per minute (0: as learned)  3 tokens  4 a minute (ms), slack included
+--      5 burst (ms)  6 longest wait for a turn (ms)  7 longest wait to ask again (ms)
+--      8 ms between calls while nothing is learned  9 the same after a first 429; doubled by each  10 at most
+--      11 lifetime of what was learned (ms)
+-- Returns {turn, ms to wait, the pause's end, learned?, requests, tokens}: it is counted
+--       | {later, ms to wait before asking again}. Time is Redis's own.
+-- Formula: GCRA: a call conforms if TAT - tolerance <= t; then TAT = max(TAT, t) + increment. The tolerance is
+-- what the burst leaves room for beside the call itself; a call larger than the burst goes alone, once all
+-- before it is paid off.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+local ended, spells = unpack(redis.call('HMGET', KEYS[4], 'until', 'spells'))
+local learned = redis.call('HMGET', KEYS[5], 'requests', 'tokens')
+local known = learned[1] and 1 or 0
+if known == 1 then redis.call('PEXPIRE', KEYS[5], ARGV[11]) end
+local costs = {0, 0}
+for i, units in ipairs({1, tonumber(ARGV[3])}) do
+  local limit = tonumber(ARGV[i])
+  if limit == 0 then limit = tonumber(learned[i] or 0) end
+  if limit > 0 then costs[i] = units * tonumber(ARGV[4]) / limit end
+end
+if known == 0 and ARGV[1] == '0' and ARGV[2] == '0' then costs[1] = tonumber(ARGV[8]) end
+if tonumber(spells or 0) > 0 then
+  costs[1] = math.max(costs[1], math.min(tonumber(ARGV[9]) * 2 ^ (spells - 1), tonumber(ARGV[10])))
+end
+local turn = math.max(now, tonumber(ended or 0))
+local burst = tonumber(ARGV[5])
+local arrivals = {}
+for i = 1, 2 do
+  arrivals[i] = tonumber(redis.call('GET', KEYS[i]) or 0)
+  if costs[i] > 0 then turn = math.max(turn, arrivals[i] - math.max(burst - costs[i], 0)) end
+end
+local function keep(key, arrival)
+  redis.call('SET', key, string.format('%.3f', arrival), 'PX', string.format('%.0f', math.ceil(arrival - now) + 1000))
+end
+if turn - now > tonumber(ARGV[6]) then
+  local again = math.max(tonumber(redis.call('GET', KEYS[3]) or 0), turn)
+  local wait = again - now - ARGV[6] / 2
+  if wait > tonumber(ARGV[7]) then return {'later', ARGV[7]} end
+  keep(KEYS[3], again + math.max(costs[1], costs[2]))
+  return {'later', tostring(math.ceil(wait))}
+end
+for i = 1, 2 do
+  if costs[i] > 0 then keep(KEYS[i], math.max(arrivals[i], turn) + costs[i]) end
+end
+return {'turn', tostring(math.ceil(turn - now)), ended or '', known, learned[1] or '0', learned[2] or '0'}
