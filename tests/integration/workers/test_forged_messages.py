@@ -183,7 +183,7 @@ def test_a_worker_refuses_what_is_forged_and_goes_on(
     assert CANARY not in cluster.log
     whose = f"bursar:{{{cluster.record.id}}}:"
     new = {key for key in cluster.redis.keys("*") if key not in before}
-    assert all(key.startswith((whose, "bursar:{ledger}:")) for key in new), new
+    assert all(key.startswith((whose, "bursar:{ledger}:", "bursar:rate:")) for key in new), new
     assert [one.name for one in fleet.workers(cluster.redis)]
 
 

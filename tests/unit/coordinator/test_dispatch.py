@@ -5,12 +5,12 @@ from typing import Final
 
 import pytest
 
-from coordinator.dispatch import HELD_S_MAX, Dispatcher
+from coordinator.dispatch import HELD_S_MAX, TRIES_MAX, Dispatcher
 from study import broker, connection, fleet
 from study.config import Arm
 from study.connection import Client
 from study.fleet import Worker
-from study.messages import QUEUE, EvaluateExample
+from study.messages import QUEUE, EvaluateExample, Unevaluated
 from study.prices import Price
 from study.spec import StudySpec
 from study.studies import Source, Studies
@@ -172,3 +172,32 @@ def test_what_a_living_worker_never_ends_is_sent_to_another_in_the_end(office: O
         office.pass_seconds(60, evaluation, beating=True)
         passed += 60
     assert passed >= HELD_S_MAX
+
+
+def unevaluated(evaluation: str, *, retry_after_s: float | None) -> Unevaluated:
+    arm, example, span = evaluation.split("/")
+    first_draw, draws = map(int, span.split("+"))
+    return Unevaluated(
+        trial=0,
+        arm=arm,
+        example=example,
+        first_draw=first_draw,
+        draws=draws,
+        reason="rate limited",
+        retry_after_s=retry_after_s,
+    )
+
+
+def test_a_rate_limit_is_no_failure_however_long_it_lasts(office: Office) -> None:
+    """A 429 spell of minutes gives no evaluation up: each is sent again when its turn may come."""
+    evaluation = office.send()
+    for _ in range(10 * TRIES_MAX):
+        office.broker.flushdb()
+        assert office.dispatcher.try_later(unevaluated(evaluation, retry_after_s=30.0))
+        office.pass_seconds(28)
+        assert office.queued == 0
+        office.pass_seconds(3)
+        assert office.queued == 1
+    for _ in range(TRIES_MAX - 1):
+        assert office.dispatcher.try_later(unevaluated(evaluation, retry_after_s=None))
+    assert not office.dispatcher.try_later(unevaluated(evaluation, retry_after_s=None))
