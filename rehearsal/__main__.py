@@ -51,6 +51,7 @@ def _server(options: argparse.Namespace) -> RehearsalServer:
         ),
         faults=_read_json(options.faults),
         refusals=_read_json(options.refusals),
+        limits=_read_json(options.limits),
         seed=options.seed,
         host=options.host,
         port=options.port,
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--latency-jitter", type=float, default=0.0, metavar="SHARE", help="at most so much longer")
     add("--faults", default="[]", help='[{"kind": "429", "next": 3, ...}], or a file')
     add("--refusals", default="{}", help='{"model": ["temperature", ...]}, or a file')
+    add("--limits", default="{}", help='{"model": [requests, tokens]} a minute, or a file')
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0 is any free one")
     return parser

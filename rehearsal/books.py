@@ -35,7 +35,10 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CallRecord:
-    """One billed call. `delivered` tells whether the client was sent the whole answer."""
+    """One billed call. `delivered` tells whether the client was sent the whole answer.
+
+    `arrived_s` is on a clock that only goes forward; `tokens_asked` is what a rate limit counts it for.
+    """
 
     id: str
     model: str
@@ -45,6 +48,8 @@ class CallRecord:
     completion_tokens: int
     nanodollars: int
     delivered: bool = False
+    arrived_s: float = 0.0
+    tokens_asked: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,20 @@ import hmac
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rehearsal.books import Bookkeeper, CallRecord, Price
 from rehearsal.chance import unit
 from rehearsal.completion import Completion, Source
 from rehearsal.errors import ApiError
-from rehearsal.faults import FaultPlan, Mishap
+from rehearsal.faults import ANSWERS, GATEWAY, FaultPlan, Mishap
+from rehearsal.limits import Limiter
 from rehearsal.problems import Problems
 from rehearsal.request import Api, CompletionRequest, read_request
+
+PAGE = b"<html>Just a moment</html>"
+HTML = {"content-type": "text/html"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class Reply:
     @classmethod
     def of_error(cls, error: ApiError) -> Reply:
         """Make the reply that an error is."""
-        headers = {}
+        headers = dict(error.headers)
         if error.retry_after_s is not None:
             headers["retry-after"] = f"{error.retry_after_s:g}"
         return cls.of_json(error.body(), status=error.status, headers=headers)
@@ -85,6 +89,7 @@ class Endpoint:
         seed: The seed of all chance.
         books: Where calls are written down.
         faults: What goes wrong.
+        limiter: How much it takes per minute.
     """
 
     problems: Problems
@@ -96,6 +101,7 @@ class Endpoint:
     seed: int
     books: Bookkeeper
     faults: FaultPlan
+    limiter: Limiter
 
     async def complete(self, api: Api, body: bytes, *, deployment: str | None, call: int) -> Reply:
         """Answer one request for completions, in the time that an answer takes.
@@ -114,12 +120,17 @@ class Endpoint:
         """
         mishap = self.faults.strike(call)
         refusal = mishap.refusal()
-        if refusal is not None or mishap.kind == "cut_before":
+        gateway = mishap.kind and GATEWAY.get(mishap.kind)
+        if refusal is not None or gateway or mishap.kind == "cut_before":
             await asyncio.sleep(mishap.delay_s)
             if refusal is not None:
                 raise refusal
+            if gateway:
+                return Reply(status=gateway, body=PAGE, headers=HTML)
             return Reply(is_cut=True)
         request = self._read(api, body, deployment)
+        arrived_s = time.monotonic()
+        headers = self.limiter.admit(request.model, tokens=request.tokens_asked, now_s=arrived_s)
         asked = self.problems.find(request.text)
         drawn = self.source.draw(asked, request, seed=self.seed)
         delay_s = mishap.delay_s + self.latency.of(
@@ -127,8 +138,11 @@ class Endpoint:
             chance=unit(self.seed, "jitter", call),
         )
         await asyncio.sleep(delay_s)
-        record = self._bill(request, drawn, problem=asked.problem.id, call=call)
-        return self._reply(request, drawn[: request.n], mishap, record)
+        record = self._bill(
+            request, drawn, problem=asked.problem.id, call=call, arrived_s=arrived_s
+        )
+        reply = self._reply(request, drawn[: request.n], mishap, record)
+        return replace(reply, headers={**headers, **reply.headers})
 
     def _read(self, api: Api, body: bytes, deployment: str | None) -> CompletionRequest:
         try:
@@ -142,7 +156,13 @@ class Endpoint:
         return request
 
     def _bill(
-        self, request: CompletionRequest, drawn: list[Completion], *, problem: str, call: int
+        self,
+        request: CompletionRequest,
+        drawn: list[Completion],
+        *,
+        problem: str,
+        call: int,
+        arrived_s: float,
     ) -> tuple[int, CallRecord]:
         completion_tokens = sum(completion.tokens for completion in drawn)
         record = CallRecord(
@@ -155,6 +175,8 @@ class Endpoint:
             nanodollars=self.prices[request.model].bill_nanodollars(
                 prompt_tokens=request.prompt_tokens, completion_tokens=completion_tokens
             ),
+            arrived_s=arrived_s,
+            tokens_asked=request.tokens_asked,
         )
         return self.books.bill(record), record
 
@@ -171,7 +193,7 @@ class Endpoint:
         if mishap.kind == "garbage":
             return Reply(body=b'{"choices": [{"message": {"cont')
         if mishap.kind == "web_page":
-            return Reply(body=b"<html>Just a moment</html>", headers={"content-type": "text/html"})
+            return Reply(body=PAGE, headers=HTML)
         if mishap.kind == "fewer_choices":
             chosen = chosen[:-1]
         elif mishap.kind == "empty_choices":
@@ -179,7 +201,18 @@ class Endpoint:
         answer = self._answer(request, chosen, record)
         if mishap.kind == "no_choices":
             del answer["choices"]
-        return Reply.of_json(answer, record=None if mishap.kind else number)
+        elif mishap.kind == "content_filter":
+            nothing: dict[str, Any] = {"text": ""}
+            if request.api == "chat":
+                nothing = {"message": {"role": "assistant", "content": None}}
+            for choice in answer["choices"]:
+                choice.update(nothing, finish_reason="content_filter")
+        elif mishap.kind == "snapshot":
+            answer["model"] = f"{record.model}-2026-11-01"
+        elif mishap.kind == "no_usage":
+            del answer["usage"]
+        is_answer = mishap.kind is None or mishap.kind in ANSWERS
+        return Reply.of_json(answer, record=number if is_answer else None)
 
     def _answer(
         self, request: CompletionRequest, chosen: Iterable[Completion], record: CallRecord

@@ -11,10 +11,23 @@ from rehearsal.chance import unit
 from rehearsal.errors import ApiError, invalid_value
 
 FaultKind = Literal[
+    "400",  # a parameter is refused
+    "401",
+    "402",
+    "403",
+    "404",  # the model does not exist
+    "408",
     "429",  # rate limited, with Retry-After where the fault has one
-    "insufficient_quota",  # also a 429, and fatal
+    "insufficient_quota",  # also a 429, and fatal; and so the next three
+    "credit_balance_exhausted",
+    "project_spend_limit_exceeded",
+    "organization_spend_limit_exceeded",
     "500",
+    "502",  # a gateway's page
     "503",
+    "504",  # a gateway's page
+    "prompt_filter",  # a 400 since the prompt went against the content policy
+    "prompt_too_long",  # a 400 since prompt and answers exceed the context
     "cut_before",  # the connection is cut and nothing was processed or billed
     "cut_after",  # processed and billed, then the connection is cut: the answer is lost
     "slow",  # the answer comes delay_s later
@@ -23,8 +36,37 @@ FaultKind = Literal[
     "no_choices",  # 200, billed, and a body without "choices"
     "empty_choices",  # 200, billed, and "choices": []
     "fewer_choices",  # 200, billed in full, and one choice less than asked for
+    "content_filter",  # 200, billed, and no content: finish_reason is content_filter
+    "snapshot",  # an answer under the name of a newer snapshot of the model
+    "no_usage",  # an answer without "usage"
 ]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+ANSWERS: frozenset[FaultKind] = frozenset({"content_filter", "snapshot", "no_usage"})
+"""What is odd, and an answer all the same."""
+REFUSALS: Mapping[FaultKind, tuple[int, str, str | None]] = {
+    "400": (400, "Unsupported parameter: 'temperature'.", "unsupported_parameter"),
+    "401": (401, "Incorrect API key provided.", "invalid_api_key"),
+    "402": (402, "Payment required.", "payment_required"),
+    "403": (403, "Your country is not supported.", "unsupported_country_region_territory"),
+    "404": (404, "The model does not exist.", "model_not_found"),
+    "408": (408, "Request timeout.", None),
+    "429": (429, "Rate limit reached. Please try again later.", "rate_limit_exceeded"),
+    "insufficient_quota": (429, "You exceeded your current quota.", "insufficient_quota"),
+    "credit_balance_exhausted": (429, "Your credit is used up.", "credit_balance_exhausted"),
+    "project_spend_limit_exceeded": (
+        429, "The project's spend limit is reached.", "project_spend_limit_exceeded",
+    ),
+    "organization_spend_limit_exceeded": (
+        429, "The organization's spend limit is reached.", "organization_spend_limit_exceeded",
+    ),
+    "500": (500, "The server had an error.", None),
+    "503": (503, "The server is overloaded.", None),
+    "prompt_filter": (400, "The prompt was filtered by the content policy.", "content_filter"),
+    "prompt_too_long": (400, "The maximum context length is exceeded.", "context_length_exceeded"),
+}  # fmt: skip
+"""Status, message and code of the errors in the API's own form."""
+GATEWAY: Mapping[FaultKind, int] = {"502": 502, "504": 504}
+"""Errors of something between client and endpoint, which says them in HTML."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,31 +117,11 @@ class Mishap:
 
     def refusal(self) -> ApiError | None:
         """Return the error status that the call gets instead of an answer, if it does."""
-        if self.kind == "429":
-            return ApiError(
-                429,
-                "Rate limit reached. Please try again later.",
-                kind="requests",
-                code="rate_limit_exceeded",
-                retry_after_s=self.retry_after_s,
-            )
-        if self.kind == "insufficient_quota":
-            return ApiError(
-                429,
-                "You exceeded your current quota, please check your plan and billing details.",
-                kind="insufficient_quota",
-                code="insufficient_quota",
-            )
-        if self.kind == "500":
-            return ApiError(500, "The server had an error.", kind="server_error")
-        if self.kind == "503":
-            return ApiError(
-                503,
-                "The server is overloaded.",
-                kind="service_unavailable_error",
-                retry_after_s=self.retry_after_s,
-            )
-        return None
+        if self.kind is None or self.kind not in REFUSALS:
+            return None
+        status, message, code = REFUSALS[self.kind]
+        kind = "server_error" if status >= 500 else code or "invalid_request_error"
+        return ApiError(status, message, kind=kind, code=code, retry_after_s=self.retry_after_s)
 
 
 @dataclass(kw_only=True)

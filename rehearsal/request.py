@@ -60,6 +60,11 @@ class CompletionRequest:
     stop: tuple[str, ...] = ()
 
     @property
+    def tokens_asked(self) -> int:
+        """What a rate limit counts the request for: its prompt, and all that its answers may have."""
+        return self.prompt_tokens + self.best_of * (self.tokens_max or 0)
+
+    @property
     def is_greedy(self) -> bool:
         """Whether all answers of this one call are the same text."""
         return self.temperature == 0 or self.top_p == 0

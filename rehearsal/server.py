@@ -15,6 +15,7 @@ from rehearsal.completion import Source
 from rehearsal.endpoint import Endpoint, Latency, Reply
 from rehearsal.errors import ApiError
 from rehearsal.faults import Fault, FaultPlan
+from rehearsal.limits import Limit, Limiter
 from rehearsal.problems import Problem, Problems
 from rehearsal.routes import Routes
 from rehearsal.wire import HEAD_BYTES_MAX, read_request, write_reply
@@ -40,6 +41,7 @@ class RehearsalServer:
         latency: Latency | None = None,
         faults: Iterable[Fault | Mapping[str, Any]] = (),
         refusals: Mapping[str, Collection[str]] | None = None,
+        limits: Mapping[str, tuple[int | None, int | None]] | None = None,
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -56,6 +58,7 @@ class RehearsalServer:
             latency: How long answers take; None is no time.
             faults: What goes wrong from the start on.
             refusals: For each model the parameters that it does not take.
+            limits: For each model its requests and tokens per minute; None is no limit.
             seed: The seed of all chance.
             host: The address to listen on.
             port: The port to listen on; 0 is any free one.
@@ -71,6 +74,7 @@ class RehearsalServer:
             seed=seed,
             books=Bookkeeper(),
             faults=FaultPlan(seed=seed),
+            limiter=Limiter(limits={model: Limit.of(one) for model, one in (limits or {}).items()}),
         )
         self.set_faults(faults)
         self._routes = Routes(self._endpoint, api_key=api_key)

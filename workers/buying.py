@@ -13,15 +13,17 @@ from redis.exceptions import RedisError
 from study import fleet, worst_case
 from study.errors import InfrastructureError
 from study.ledger import Verdict
-from study.paid_calls import Begun, Busy, CallId, PaidCall, PaidCalls
+from study.paid_calls import Begun, Busy, CallId, Completion, PaidCall, PaidCalls
 from study.prices import Price
 from study.rate_limit import Later, RateLimit, Turn
 from study.templates import Rendered
 from workers.failures import (
     CallFailed,
+    Filtered,
     Forbidden,
     InDoubt,
     NotBilled,
+    Overlong,
     RateLimited,
     Refused,
     Unavailable,
@@ -140,7 +142,7 @@ class Buyer:
             The paid calls that hold the draws, in order.
 
         Raises:
-            Refused, Forbidden: as the endpoint.
+            Refused, Overlong, Forbidden: as the endpoint.
             BudgetExceeded: the ledger can't bear the worst case now.
             BusyElsewhere: another worker is at it.
             NotNow: tried as often as makes sense.
@@ -164,7 +166,7 @@ class Buyer:
             turn = self._await_turn(call)
             try:
                 return self._attempt(call, turn)
-            except (Refused, Forbidden):
+            except (Refused, Overlong, Forbidden):
                 raise
             except CallFailed as exc:
                 failure = exc
@@ -200,6 +202,9 @@ class Buyer:
                 params=self._order.params,
                 n=call.draws,
             )
+        except Filtered as exc:
+            self._log.warning("prompt_filtered", reservation=reservation, reason=exc.reason)
+            answer = _without_text(call.draws)
         except NotBilled as exc:
             self._ledger.release(self._order.account, reservation)
             self._paid_calls.abandon(call, holder=self._holder)
@@ -336,6 +341,14 @@ class Buyer:
         if attempt == ATTEMPTS_MAX or wait_s > RATE_WAIT_S_MAX:
             raise _not_now(failure)
         self._site.sleep(wait_s)
+
+
+def _without_text(draws: int) -> Answer:
+    """What a content filter leaves of an answer; `usage` is unknown, so the worst case is billed."""
+    nothing = Completion(text="", finish_reason="content_filter")
+    return Answer(
+        completions=(nothing,) * draws, usage=None, model="", fingerprint="", latency_s=0.0
+    )
 
 
 def _not_now(failure: CallFailed) -> NotNow:

@@ -37,7 +37,7 @@ from workers import evaluators
 from workers.box import Box
 from workers.buying import BUYING_S_MAX, BudgetExceeded, BusyElsewhere, Buyer, NotNow, Order
 from workers.evaluators import UnusableEvaluator
-from workers.failures import REASON_CHARACTERS_MAX, Forbidden, Refused, redacted
+from workers.failures import REASON_CHARACTERS_MAX, Forbidden, Overlong, Refused, redacted
 from workers.llm import Endpoint
 from workers.site import Site
 
@@ -217,7 +217,7 @@ def _evaluated(work: _Work) -> Result:
         return Unevaluated(**work.whose, reason="the study is not running")
     try:
         return _bought_and_scored(work)
-    except Refused as exc:
+    except (Refused, Overlong) as exc:
         return ConfigFailed(**work.whose, reason=exc.reason)
     except Forbidden as exc:
         return Fatal(**work.whose, reason=exc.reason)

@@ -8,6 +8,8 @@ CallFailed
 |   |   +-- OutOfQuota     the quota, the credit or a spend limit
 |   +-- RateLimited   the fleet pauses for this model, then tries again
 |   +-- Unavailable   tried again, a bounded number of times
++-- Filtered          a content filter stopped the prompt: settled in full, an answer without a text
++-- Overlong          prompt and answers exceed the context: settled in full, this configuration fails
 +-- InDoubt           nobody knows what was billed: settled in full, then tried again
 """
 
@@ -40,6 +42,10 @@ OUT_OF_QUOTA: Final = frozenset(
 SECRET_CHARACTERS_MIN: Final = 8
 """A shorter word is no key, and hiding it would hide other words' parts."""
 _KEYLIKE: Final = re.compile(r"\b(?:sk|rk|pk|sess)-[\w*.-]{4,}|(?i:bearer)\s+[\w*.~+/=-]{4,}")
+FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
+"""Codes of a 400 that speak of one example's content; Azure bills the prompt, and maybe an answer."""
+OVERLONG: Final = frozenset({"context_length_exceeded", "string_above_max_length"})
+"""Codes of a 400 that Azure may bill, too ("input limit")."""
 _UNSENT: Final = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -105,6 +111,14 @@ class Unavailable(NotBilled):
         self.retry_after_s = retry_after_s
 
 
+class Filtered(CallFailed):
+    """A content filter stopped this prompt: in use there would be no answer either; it may be billed."""
+
+
+class Overlong(CallFailed):
+    """Prompt and answers together exceed what the model takes; it may be billed."""
+
+
 class InDoubt(CallFailed):
     """The call may have been billed: it was cut off, or answered with something that is no answer."""
 
@@ -153,7 +167,9 @@ def _of_status(exc: openai.APIStatusError, *, key: str, clock: Callable[[], floa
         return InDoubt(words)
     if status == 409 or not error:  # in a proxy's words, or nobody's: no fault of the configuration
         return Unavailable(words, retry_after_s=retry_after_s)
-    return Refused(words)
+    if codes & FILTERED:
+        return Filtered(words)
+    return Overlong(words) if codes & OVERLONG else Refused(words)
 
 
 def _error_object(response: httpx2.Response) -> Mapping[str, Any]:

@@ -249,7 +249,7 @@ def _read(body: bytes, *, latency_s: float, limits: Limits) -> Answer:
         raise InDoubt("the endpoint answered 200 without a single choice")
     return Answer(
         completions=completions,
-        usage=_usage(data.get("usage")),
+        usage=_usage(data.get("usage"), said=any(one.text for one in completions)),
         model=str(data.get("model") or "")[:200],
         fingerprint=str(data.get("system_fingerprint") or "")[:200],
         latency_s=latency_s,
@@ -265,13 +265,16 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
     return Completion(text=text or "", finish_reason=str(choice.get("finish_reason") or "")[:50])
 
 
-def _usage(usage: object) -> Usage | None:
+def _usage(usage: object, *, said: bool) -> Usage | None:
+    """The provider's count; None where it is none, or says that something was nothing."""
     if not isinstance(usage, dict):
         return None
     counts: dict[str, Any] = {
         name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")
     }
     if not all(type(count) is int and 0 <= count <= TOKENS_MAX for count in counts.values()):
+        return None
+    if not counts["prompt_tokens"] or (said and not counts["completion_tokens"]):
         return None
     return Usage(**counts)
 

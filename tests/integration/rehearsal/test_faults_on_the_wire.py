@@ -20,7 +20,21 @@ from .conftest import wait_until
     [
         ("429", openai.RateLimitError, "rate_limit_exceeded", "429"),
         ("insufficient_quota", openai.RateLimitError, "insufficient_quota", "429"),
+        ("400", openai.BadRequestError, "unsupported_parameter", "400"),
+        ("401", openai.AuthenticationError, "invalid_api_key", "401"),
+        ("402", openai.APIStatusError, "payment_required", "402"),
+        ("403", openai.PermissionDeniedError, "unsupported_country_region_territory", "403"),
+        ("404", openai.NotFoundError, "model_not_found", "404"),
+        ("408", openai.APIStatusError, None, "408"),
+        (
+            "project_spend_limit_exceeded",
+            openai.RateLimitError,
+            "project_spend_limit_exceeded",
+            "429",
+        ),
+        ("prompt_filter", openai.BadRequestError, "content_filter", "400"),
         ("500", openai.InternalServerError, None, "500"),
+        ("502", openai.InternalServerError, None, "502"),
         ("503", openai.InternalServerError, None, "503"),
     ],
 )
@@ -118,6 +132,39 @@ def test_choices_may_be_missing_and_all_are_billed(
     (record,) = server.books().records
     assert (record.n, record.delivered) == (3, False)
     assert body["usage"]["completion_tokens"] == record.completion_tokens
+
+
+def test_an_odd_answer_is_an_answer(
+    client: OpenAI, server: RehearsalServer, asked: dict[str, Any]
+) -> None:
+    server.set_faults(
+        [{"kind": kind, "next": 1} for kind in ("snapshot", "no_usage", "content_filter")]
+    )
+    snapshot, no_usage, filtered = (client.chat.completions.create(**asked) for _ in range(3))
+    assert snapshot.model == "small-2026-11-01"
+    assert no_usage.usage is None
+    assert filtered.choices[0].finish_reason == "content_filter"
+    assert filtered.choices[0].message.content is None
+    assert (server.books().billed_calls, server.books().completed) == (3, 3)
+
+
+def test_limits_are_announced_and_enforced(
+    serve: Callable[..., RehearsalServer], connect: Callable[..., OpenAI], asked: dict[str, Any]
+) -> None:
+    server = serve(limits={"small": (2, 100_000)})
+    client = connect(server)
+    for left in ("1", "0"):
+        raw = client.chat.completions.with_raw_response.create(**asked, max_tokens=50)
+        assert raw.headers["x-ratelimit-limit-requests"] == "2"
+        assert raw.headers["x-ratelimit-remaining-requests"] == left
+    with pytest.raises(openai.RateLimitError) as caught:
+        client.chat.completions.create(**asked, max_tokens=50)
+    assert float(caught.value.response.headers["retry-after"]) > 0
+    assert caught.value.response.headers["x-ratelimit-limit-tokens"] == "100000"
+    records = server.books().records
+    assert len(records) == 2
+    assert records[0].tokens_asked == records[0].prompt_tokens + 50
+    assert records[0].arrived_s <= records[1].arrived_s
 
 
 def test_faults_can_be_set_and_read_over_http(

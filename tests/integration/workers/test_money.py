@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from rehearsal import RehearsalServer
+from rehearsal import FAULT_KINDS, RehearsalServer
 from study import fleet
 from study.ledger import Ledger, Verdict
 from study.messages import ConfigFailed, Fatal, Scored, Unevaluated
@@ -45,6 +45,118 @@ def verbs(bench: Bench) -> list[str]:
 def faults(server: RehearsalServer, *kinds: str, **details: Any) -> None:
     """Strike the next calls, one after the other."""
     server.set_faults([{"kind": kind, "next": 1, **details} for kind in kinds])
+
+
+# The table of workers/README.md, row by row: a fault that strikes once, and what becomes of it.
+
+ONCE: list[tuple[str, type, list[str]]] = [
+    # the fault, the result, what moved
+    ("400", ConfigFailed, ["reserve", "release"]),
+    ("404", ConfigFailed, ["reserve", "release"]),
+    ("prompt_too_long", ConfigFailed, ["reserve", "settle_in_doubt"]),
+    ("401", Fatal, ["reserve", "release"]),
+    ("402", Fatal, ["reserve", "release"]),
+    ("403", Fatal, ["reserve", "release"]),
+    ("insufficient_quota", Fatal, ["reserve", "release"]),
+    ("credit_balance_exhausted", Fatal, ["reserve", "release"]),
+    ("project_spend_limit_exceeded", Fatal, ["reserve", "release"]),
+    ("organization_spend_limit_exceeded", Fatal, ["reserve", "release"]),
+    ("429", Scored, ["reserve", "release", "reserve", "settle"]),
+    ("500", Scored, ["reserve", "release", "reserve", "settle"]),
+    ("503", Scored, ["reserve", "release", "reserve", "settle"]),
+    ("408", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("502", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("504", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("cut_before", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("cut_after", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("garbage", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("web_page", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("no_choices", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("empty_choices", Scored, ["reserve", "settle_in_doubt", "reserve", "settle"]),
+    ("fewer_choices", Scored, ["reserve", "settle", "reserve", "settle"]),
+    ("prompt_filter", Scored, ["reserve", "settle"]),
+    ("content_filter", Scored, ["reserve", "settle"]),
+    ("snapshot", Scored, ["reserve", "settle"]),
+    ("no_usage", Scored, ["reserve", "settle"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "result", "moved"), ONCE)
+def test_each_outcome_has_its_rule(
+    kind: str, result: type, moved: list[str], make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    faults(server, kind)
+    bench.evaluate()
+    [came] = bench.results
+    assert type(came) is result
+    assert verbs(bench) == moved
+    assert server.books().calls == sum(verb == "reserve" for verb in moved) or kind == "cut_before"
+    assert server.books().billed_nanodollars <= bench.spent
+    assert bench.reserved == 0
+    if isinstance(came, ConfigFailed | Fatal):
+        assert came.reason.startswith(("400: ", "401: ", "402: ", "403: ", "404: ", "429: "))
+
+
+def test_every_fault_of_the_endpoint_has_a_row() -> None:
+    assert {kind for kind, _, _ in ONCE} == set(FAULT_KINDS) - {"slow"}  # a timeout, below
+
+
+@pytest.mark.parametrize("kind", [kind for kind, result, _ in ONCE if result is not ConfigFailed])
+def test_nothing_transient_is_remembered(
+    kind: str, make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    """However long it lasts: no result of it says that the configuration is to blame."""
+    bench = make_bench()
+    server.set_faults([{"kind": kind}])
+    for _ in range(3):
+        bench.evaluate()
+    assert not any(isinstance(result, ConfigFailed) for result in bench.results)
+    server.set_faults([])
+    let_pauses_end(bench)
+    bench.evaluate()
+    scored = [result for result in bench.results if isinstance(result, Scored)]
+    assert len(scored) == 1
+    assert bench.reserved == 0
+
+
+@pytest.mark.parametrize("kind", ["prompt_filter", "content_filter"])
+def test_what_a_filter_stopped_is_an_answer_without_a_text(
+    kind: str, make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    faults(server, kind)
+    bench.evaluate(draws=4)
+    [result] = bench.results
+    assert isinstance(result, Scored)
+    assert result.passes == [False] * 4
+    [call] = bench.paid_calls.bought(bench.arm.key, "tune-0")
+    assert {(one.text, one.finish_reason) for one in call.completions} == {("", "content_filter")}
+    billed = server.books().billed_nanodollars
+    assert bench.spent == (worst_case(bench) if kind == "prompt_filter" else billed) > 0
+
+
+def test_a_newer_snapshots_name_is_priced_as_the_model_asked_for(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    faults(server, "snapshot")
+    bench.evaluate()
+    [call] = bench.paid_calls.bought(bench.arm.key, "tune-0")
+    assert call.model != bench.arm.model
+    assert bench.spent == call.cost_nanodollars == server.books().billed_nanodollars > 0
+
+
+def test_an_answer_that_is_cut_at_max_tokens_is_scored_like_any_other(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench(params={"temperature": 0.7, "max_tokens": 2})
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, Scored)
+    [call] = bench.paid_calls.bought(bench.arm.key, "tune-0")
+    assert "length" in {one.finish_reason for one in call.completions}
+    assert bench.spent == server.books().billed_nanodollars
 
 
 # Not billed: released, and tried again.
@@ -457,6 +569,12 @@ def test_a_bill_above_its_reservation_is_recorded_as_it_is(
     assert "pass" in bench.evaluate()
     balance = bench.ledger.balance(bench.record.account)
     assert balance.overrun == balance.spent - 1 > 0
+
+
+def let_pauses_end(bench: Bench) -> None:
+    """As time would."""
+    for key in bench.site.redis.keys("*:rate:*"):
+        bench.site.redis.delete(key)
 
 
 def let_claims_end(bench: Bench) -> None:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from workers.failures import (
     REASON_CHARACTERS_MAX,
     CallFailed,
+    Filtered,
     Forbidden,
     InDoubt,
     NotBilled,
     OutOfQuota,
+    Overlong,
     RateLimited,
     Refused,
     Unauthorised,
@@ -48,8 +50,10 @@ PAGE = b"<html>Bad Gateway</html>"
 RULES: list[tuple[int, object, type[CallFailed]]] = [
     # status, body, the rule
     (400, own(code="unsupported_parameter"), Refused),
-    (400, own(code="context_length_exceeded"), Refused),
-    (400, own(code="content_filter"), Refused),
+    (400, own(code="context_length_exceeded"), Overlong),
+    (400, own(code="content_filter"), Filtered),  # Azure
+    (400, own(code="content_policy_violation"), Filtered),
+    (400, own(code="invalid_prompt"), Filtered),  # reasoning models
     (400, {"object": "error", "message": "bad temperature"}, Refused),  # vLLM
     (400, {"error": "model is required"}, Refused),  # Ollama
     (422, {"detail": [{"msg": "bad"}]}, Refused),  # FastAPI
@@ -111,7 +115,7 @@ def test_only_what_was_never_sent_is_not_billed(cause: Exception, kind: type[Cal
 def test_the_kinds_say_whether_the_call_was_billed() -> None:
     released = {Refused, Unauthorised, OutOfQuota, RateLimited, Unavailable}
     assert all(issubclass(kind, NotBilled) for kind in released)
-    assert not issubclass(InDoubt, NotBilled)
+    assert not any(issubclass(kind, NotBilled) for kind in (InDoubt, Filtered, Overlong))
     assert all(issubclass(kind, Forbidden) for kind in (Unauthorised, OutOfQuota))
 
 

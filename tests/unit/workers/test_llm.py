@@ -175,6 +175,8 @@ def test_an_answer_without_content_is_an_empty_text(
         {"prompt_tokens": 3, "completion_tokens": True},
         {"prompt_tokens": 3.5, "completion_tokens": 1},
         {"prompt_tokens": 10**30, "completion_tokens": 1},
+        {"prompt_tokens": 0, "completion_tokens": 1},
+        {"prompt_tokens": 3, "completion_tokens": 0},
     ],
 )
 def test_a_usage_that_is_none_is_not_taken_for_zero(
