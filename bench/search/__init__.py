@@ -1,0 +1,1 @@
+"""The benchmark of the search: worlds of known truth, peers, and the report (bench/README.md)."""
