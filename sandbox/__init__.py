@@ -7,13 +7,14 @@ from sandbox.image import build_image
 from sandbox.limits import Limits
 from sandbox.opening import open_sandbox
 from sandbox.processes import ProcessSandbox
-from sandbox.program import Outcome, Program, RunResult
+from sandbox.program import Exchange, Outcome, Program, RunResult
 from sandbox.reaper import reap
 from sandbox.selfcheck import Check, self_check
 
 __all__ = [
     "Check",
     "DockerSandbox",
+    "Exchange",
     "Limits",
     "Outcome",
     "ProcessSandbox",

@@ -5,15 +5,17 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox.errors import SandboxError
 from sandbox.limits import Limits
-from sandbox.program import Outcome, Program, RunResult
+from sandbox.program import Exchange, Outcome, Program, RunResult
 
-RUNNER = Path(__file__).with_name("runner.py")
+TEXTS = ("plain", "judging", "runner")
+"""What a runner consists of, in the order in which they need each other; sent as text."""
 START_TIMEOUT_S = 30.0
 """For the first word of a runner: a start takes a fifth of a second, but starts queue."""
 GRACE_S = 10.0
@@ -123,6 +125,7 @@ class RunnerChannel:
 
     def __init__(self, stream: Stream, limits: Limits) -> None:
         self._stream, self._limits = stream, limits
+        self._together: set[str] = set()  # checks that can't be run apart from their program
 
     def expect_ready(self) -> None:
         """Waits until the runner has said that it is warm.
@@ -142,18 +145,44 @@ class RunnerChannel:
         return [self._run_one(program) for program in programs]
 
     def _run_one(self, program: Program) -> RunResult:
-        job = json.dumps({"source": program.source, "check": program.check}).encode()
-        if len(program.source) + len(program.check) > self._limits.program_kb * 1024:
+        exchanged = sum(len(each.stdin) + len(each.stdout) for each in program.exchanges)
+        if len(program.source) + len(program.check) + exchanged > self._limits.program_kb * 1024:
             return RunResult(
                 outcome=Outcome.failed,
                 exception="ProgramTooLong",
                 detail=f"not run: over {self._limits.program_kb} KiB",
             )
+        results = [self._exchange(program, each) for each in program.exchanges[:1]]
+        for each in program.exchanges[1:]:
+            if results[-1].passed:
+                results.append(self._exchange(program, each))
+        if not results:
+            return self._check(program)
+        return replace(results[-1], duration_s=sum(result.duration_s for result in results))
+
+    def _check(self, program: Program) -> RunResult:
+        """Has the check run apart from the program, where that can be done."""
+        job: dict[str, Any] = {"source": program.source, "check": program.check}
+        if program.check not in self._together:
+            answer = self._ask(job)
+            if answer.get("outcome") != "together":
+                return self._result({**answer, "apart": True})
+            self._together.add(program.check)
+        return self._result(self._ask({**job, "together": True}))
+
+    def _exchange(self, program: Program, exchange: Exchange) -> RunResult:
+        job = {"source": program.source, "stdin": exchange.stdin, "stdout": exchange.stdout}
+        return self._result({**self._ask(job), "apart": True})
+
+    def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
+        body = json.dumps(job).encode()
         try:
-            self._stream.send(_HEADER.pack(len(job)) + job)
+            self._stream.send(_HEADER.pack(len(body)) + body)
         except OSError as exc:
             raise SandboxError(f"the runner is gone: {exc or type(exc).__name__}") from exc
-        answer = self._receive(self._limits.timeout_s * WALL_FACTOR + GRACE_S)
+        return self._receive(self._limits.timeout_s * WALL_FACTOR + GRACE_S)
+
+    def _result(self, answer: dict[str, Any]) -> RunResult:
         try:
             return RunResult.from_dict(answer)
         except (KeyError, TypeError, ValueError) as exc:
@@ -192,4 +221,20 @@ def runner_command(
         "first_uid": first_uid,
     }
     flags = ["-I", "-B", "-X", "utf8"]
-    return [*flags, "-c", RUNNER.read_text(encoding="utf-8"), json.dumps(settings)]
+    return [*flags, "-c", runner_text(), json.dumps(settings)]
+
+
+@cache
+def runner_text() -> str:
+    """One text that makes a package of our modules where there is none, and begins the runner."""
+    folder = Path(__file__).parent
+    texts = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in TEXTS}
+    return f"""import sys
+package = sys.modules["sandbox"] = type(sys)("sandbox")
+for name, text in {texts!r}.items():
+    module = sys.modules["sandbox." + name] = type(sys)("sandbox." + name)
+    setattr(package, name, module)
+    exec(compile(text, f"<{{name}}>", "exec"), vars(module))
+del text
+package.runner.main()
+"""

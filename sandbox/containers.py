@@ -127,7 +127,7 @@ class DockerSandbox:
             "sysctls": NO_SHARED_MEMORY,
             "mem_limit": memory,
             "memswap_limit": memory,  # memory and swap together: no swap
-            "pids_limit": limits.pids + 2,  # the runner, and the child that waits
+            "pids_limit": limits.pids + 3,  # the runner, the child that waits, its judge
             "nano_cpus": int(limits.cpus * 1e9),
             "cap_drop": ["ALL"],
             "cap_add": RUNNER_CAPABILITIES,

@@ -6,18 +6,34 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Program:
-    """One completion made into a program, and the code that judges it.
+class Exchange:
+    """A test of a whole script: what it is given to read, and what it must print.
 
     Attributes:
-        source: defines the entry point (prompt and completion). Untrusted; any text at all.
-        check: trusted code, run after the source in the same namespace; it passes if it returns.
+        stdin: all of its standard input.
+        stdout: its standard output; spaces at the ends of lines and of the whole don't count.
+    """
+
+    stdin: str
+    stdout: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One completion made into a program, and what judges it: a check, or exchanges.
+
+    Attributes:
+        source: defines the entry point (prompt and completion), or is a script. Untrusted; any text.
+        check: trusted code, run after the source with its names at hand; it passes if it returns.
+            It is run in a process of its own, which calls the program, wherever that can be done.
         trusted: the source is our own (see `sandbox.seal`). Only `ProcessSandbox` asks for it.
+        exchanges: the source is run as a script for each, until one fails; then there is no check.
     """
 
     source: str
-    check: str
+    check: str = ""
     trusted: bool = False
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -39,6 +55,7 @@ class RunResult:
         outcome: how the program ended.
         exception: the name of the exception's type, where one came out.
         detail: one printable line on what happened, bounded by `Limits.detail_chars`.
+        apart: what was judged was values, by a process that the program could not reach.
         duration_s: from the source's delivery to the verdict, in seconds of the wall's clock.
     """
 
@@ -46,6 +63,7 @@ class RunResult:
     exception: str | None = None
     detail: str = ""
     duration_s: float = 0.0
+    apart: bool = False
 
     @property
     def passed(self) -> bool:
@@ -68,6 +86,7 @@ class RunResult:
             "exception": self.exception,
             "detail": self.detail,
             "duration_s": round(self.duration_s, 6),
+            "apart": self.apart,
         }
 
     @classmethod

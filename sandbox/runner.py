@@ -1,11 +1,16 @@
 """The runner: the one process of a box that is ours. It judges programs that it does not trust.
 
-It stands alone (the standard library, Python 3.10 or later), because it is sent as text into a
-container that has nothing of ours. It reads jobs on standard input and answers on standard output,
-both moved out of the programs' reach before the first of them starts. For each job it has a child
-forked ahead, confined to its own uid, folder and limits, with nothing of the job in its memory. The
-child is given the source; when that has run, a nonce and the check; it says the nonce back when the
-check has returned. Then every process in the box but the runner is killed and every file wiped.
+It stands alone (with `plain` and `judging`; the standard library, Python 3.10 or later), because it
+is sent as text into a container that has nothing of ours. It reads jobs on standard input and answers
+on standard output, both moved out of the programs' reach before the first of them starts. For each
+job it has a child forked ahead, confined to its own uid, folder and limits, with nothing of the job in
+its memory. The child is given the source, and what comes then depends on the test:
+
+- a check is run by a judge, a process forked for it under another uid, which calls the child's functions;
+- a check that can't be run apart goes to the child itself, with a nonce that it says back at the end;
+- of an exchange the child gets the input alone, and the runner compares its output.
+
+Then every process in the box but the runner is killed and every file wiped.
 """
 
 from __future__ import annotations
@@ -24,12 +29,14 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from sandbox import judging
+
 HEADER = struct.Struct(">I")
 PACKET_BYTES = 32768  # the most that goes to a child at once: well within a socket's buffer
 REPORT_BYTES = 8192  # the most that a child can say at once
 WALL_FACTOR = 5  # however long a program waits for a CPU, it ends after this many timeouts
 CONFINE_TIMEOUT_S = 10.0  # for a child to give up what it must, on a busy machine
-PROCESSES = 2  # in a container: the runner and its child; any more are the program's
+SPARE_OUTPUT_BYTES = 1 << 16  # of an exchange, beyond twice what is expected: more is wrong anyhow
 CONFINED = b"confined"
 RECURSION = 3000  # HumanEval/49 tests to a depth of 1,101; the C stack holds more than this
 MIB = 1 << 20
@@ -71,7 +78,7 @@ def read_exactly(descriptor: int, count: int) -> bytes | None:
     return bytes(data)
 
 
-def read_job(descriptor: int) -> dict[str, str] | None:
+def read_job(descriptor: int) -> dict[str, Any] | None:
     """Reads one frame; None when the worker has closed the stream."""
     header = read_exactly(descriptor, HEADER.size)
     body = header and read_exactly(descriptor, HEADER.unpack(header)[0])
@@ -100,7 +107,7 @@ def take_streams() -> tuple[int, int]:
 
 
 def confine(settings: Settings, number: int, home: str) -> None:
-    """Gives up all that a program does not need: the session, memory, descriptors, uid."""
+    """Gives up all that a program, or its judge, does not need: session, memory, descriptors, uid."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGCHLD, signal.SIGALRM):
@@ -159,32 +166,104 @@ def describe(error: BaseException, name_of: Any = type.__dict__["__name__"].__ge
     return f"{name[:100]}\0{message}{place}".encode("utf-8", "replace")
 
 
-def live(channel: socket.socket) -> None:
+def live(channel: socket.socket, wire: socket.socket) -> None:
     """Runs what the runner sends, and reports. What it calls is bound before the source can patch it."""
     say, tell, leaving = channel.send, describe, SystemExit
+    answer_calls, finish = judging.answer_calls, finish_script
     builtins = sys.modules["builtins"]
     restore, pristine = vars(builtins).update, dict(vars(builtins))
     untrace = (sys.settrace, sys.setprofile)
     # Not "__main__": what a program does there when it is run is not what is judged. The runner's
-    # own module goes out of its sight.
-    main = type(sys)("program")
+    # own modules go out of its sight.
+    script = channel.recv(PACKET_BYTES) == b"script"
+    main = type(sys)("__main__" if script else "program")
     vars(main)["__builtins__"] = builtins
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
+        del sys.modules[name]
     sys.modules["program"] = sys.modules["__main__"] = main
     sys.argv = ["program.py"]
+    if script:
+        open_streams(wire)
     try:
         execute(receive_text(channel), "<program>", vars(main))
+        if script:
+            finish()
+            return
         for switch in untrace:
             switch(None)
         restore(pristine)  # so that the check's `all` and `abs` are Python's
         say(b"ready")
         nonce = channel.recv(64)
+        if nonce == b"apart":
+            answer_calls(wire, vars(main), tell)
+            return
         execute(receive_text(channel), "<check>", vars(main))
     except leaving as error:
+        if script and error.code in (None, 0):
+            finish()
+            return
         say(b"left\0" + tell(error))
     except BaseException as error:  # noqa: BLE001 - whatever comes out of a program is its verdict
         say(b"failed\0" + tell(error))
     else:
         say(b"passed\0" + nonce)
+
+
+def open_streams(wire: socket.socket) -> None:
+    """Gives a script its input and output."""
+    for descriptor in (0, 1):
+        os.dup2(wire.fileno(), descriptor)
+    wire.close()
+    sys.stdin = os.fdopen(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+
+
+def finish_script() -> None:
+    """Does what an interpreter does at a script's end: waits for threads, runs hooks, writes all."""
+    for name, end in (("threading", "_shutdown"), ("atexit", "_run_exitfuncs")):
+        if name in sys.modules:
+            getattr(sys.modules[name], end)()
+    sys.stdout.flush()
+
+
+def describe_judged(error: BaseException) -> bytes:
+    """Says what came out of a check; what arose in the program was described there."""
+    if "told" in vars(error):
+        return f"{type(error).__name__}\0{vars(error)['told']}".encode("utf-8", "replace")
+    return describe(error)
+
+
+def lines(text: bytes) -> list[bytes]:
+    """A text's lines as output is compared: without spaces and empty lines at the ends."""
+    return [line.rstrip() for line in text.rstrip().split(b"\n")]
+
+
+class Judge:
+    """A process that runs a check, out of the program's reach."""
+
+    def __init__(self, settings: Settings, wire: socket.socket, check: str) -> None:
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.status: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                own, calls = os.dup(theirs.detach()), os.dup(wire.detach())
+                os.dup2(own, 3, inheritable=False)
+                os.dup2(calls, 4, inheritable=False)
+                os.closerange(5, 1 << 20)
+                channel, wire = socket.socket(fileno=3), socket.socket(fileno=4)
+                confine(settings, 0, "/")
+                try:
+                    word = judging.judge(wire, check, execute).encode()
+                except SystemExit as error:
+                    word = b"left\0" + describe_judged(error)
+                except BaseException as error:  # noqa: BLE001 - it is the verdict
+                    word = b"failed\0" + describe_judged(error)
+                channel.send(word)
+            finally:
+                os._exit(0)
+        theirs.close()
+        wire.close()
 
 
 class Child:
@@ -193,27 +272,38 @@ class Child:
     def __init__(self, settings: Settings, number: int) -> None:
         self.home = os.path.join(settings.scratch, str(number))
         self.status: int | None = None
+        self.judge: Judge | None = None
         os.mkdir(self.home, 0o700)
         if settings.first_uid is not None:
             os.chown(self.home, settings.first_uid + number, settings.first_uid + number)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.wire, wire = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
             leave = os._exit
             try:  # the frames below are those of a runner that has not read the job yet
-                own = os.dup2(theirs.detach(), 3, inheritable=False)
-                os.closerange(4, 1 << 20)
-                channel = socket.socket(fileno=own)
+                own, calls = os.dup(theirs.detach()), os.dup(wire.detach())
+                os.dup2(own, 3, inheritable=False)
+                os.dup2(calls, 4, inheritable=False)
+                os.closerange(5, 1 << 20)
+                channel, wire = socket.socket(fileno=3), socket.socket(fileno=4)
                 try:
                     confine(settings, number, self.home)
                     channel.send(CONFINED)
                 except OSError as error:
                     channel.send(f"a program could not be confined: {error}".encode())
                 else:
-                    live(channel)
+                    live(channel, wire)
             finally:
                 leave(0)
         theirs.close()
+        wire.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can be heard of it, or of its judge."""
+        judge = self.judge
+        return self.status is not None or (judge is not None and judge.status is not None)
 
     def expect_confined(self) -> None:
         """Waits until the process has given up what it must, before it is given a program."""
@@ -241,11 +331,15 @@ def processes() -> int:
 
 
 class Clock:
-    """A program's time, which stands still while it waits for a CPU that others use."""
+    """A program's time, which stands still while it, or its judge, waits for a CPU that others use."""
 
     def __init__(self, pid: int, timeout_s: float, alone: bool) -> None:
-        self.pid, self.timeout_s, self.alone = pid, timeout_s, alone
+        self.pids, self.timeout_s, self.alone = [pid], timeout_s, alone
         self.delay_s, self.start = run_delay_s(pid), time.monotonic()
+
+    def watch(self, pid: int) -> None:
+        """Counts another process of ours in; it has just begun."""
+        self.pids.append(pid)
 
     def elapsed_s(self) -> float:
         """Seconds of the wall's clock."""
@@ -254,10 +348,11 @@ class Clock:
     def left_s(self) -> float:
         """Seconds that the program still has."""
         left_s = self.timeout_s - self.elapsed_s()
-        if left_s > 0 or (self.alone and processes() > PROCESSES):
+        if left_s > 0 or (self.alone and processes() > 1 + len(self.pids)):
             return max(0.0, left_s)  # what its own children take is its own affair
         wall_left_s = left_s + self.timeout_s * (WALL_FACTOR - 1)
-        return max(0.0, min(left_s + run_delay_s(self.pid) - self.delay_s, wall_left_s))
+        delay_s = sum(map(run_delay_s, self.pids)) - self.delay_s
+        return max(0.0, min(left_s + delay_s, wall_left_s))
 
 
 def oom_kills() -> int:
@@ -304,12 +399,14 @@ class Runner:
             answer(self.answers, result)
         return bool(result)
 
-    def judge(self, child: Child, job: dict[str, str]) -> dict[str, Any]:
+    def judge(self, child: Child, job: dict[str, Any]) -> dict[str, Any]:
         """Runs one job in a child, and says what became of it."""
         child.expect_confined()
         kills_before = oom_kills()
         clock = Clock(child.pid, self.settings.timeout_s, self.alone)
-        said = self.converse(child, clock, job)
+        said = (
+            self.converse(child, clock, job) if "check" in job else self.exchange(child, clock, job)
+        )
         outcome, name, detail = said or self.verdict_on_end(child, kills_before)
         printable = "".join(c if c.isprintable() else " " for c in detail)
         return {
@@ -320,29 +417,109 @@ class Runner:
         }
 
     def converse(
-        self, child: Child, clock: Clock, job: dict[str, str]
+        self, child: Child, clock: Clock, job: dict[str, Any]
     ) -> tuple[str, str | None, str] | None:
-        """Delivers source and check; returns what the child says, None if it ended without a word."""
-        nonce = os.urandom(16).hex().encode()
+        """Has a check judge the source; returns what is said, None if the child ended without a word."""
         report = None
         with suppress(OSError):  # the child has gone, or closed its end, or does not listen
+            child.channel.send(b"functions")
             self.deliver(child, clock, job["source"])
-            report = self.hear(child, clock, (b"ready", b"failed", b"left"))
+            report = self.hear(child, clock, [(child.channel, (b"ready", b"failed", b"left"))])
             if report is not None and report[0] == b"ready":
-                report = None
                 child.channel.settimeout(max(clock.left_s(), 0.001))
-                child.channel.send(nonce)
-                self.deliver(child, clock, job["check"])
-                report = self.hear(child, clock, (b"passed", b"failed", b"left"), nonce)
+                judged = self.judge_together if job.get("together") else self.judge_apart
+                report = judged(child, clock, job["check"])
         if report is None:
-            self.hear(child, clock, ())  # until it ends, or its time
-            if child.status is not None:
-                return None
-            return "timed_out", None, f"over {self.settings.timeout_s:g} s"
-        if report[0] == b"passed":
-            return "passed", None, ""
+            return self.await_end(child, clock)
+        if report[0] in (b"passed", b"together"):
+            return report[0].decode(), None, ""
+        return self.told(report)
+
+    def judge_apart(self, child: Child, clock: Clock, check: str) -> list[bytes] | None:
+        """Has a process of its own run the check; returns its word, or the child's last."""
+        child.channel.send(b"apart")
+        judge = child.judge = Judge(self.settings, child.wire, check)
+        clock.watch(judge.pid)
+        words = (b"passed", b"failed", b"left", b"together")
+        report = self.hear(
+            child, clock, [(judge.channel, words), (child.channel, (b"failed", b"left"))]
+        )
+        if report is None and judge.status is not None and os.WIFSIGNALED(judge.status):
+            child.status = judge.status  # what the program had it compare was more than it may take
+        judge.channel.close()
+        return report
+
+    def judge_together(self, child: Child, clock: Clock, check: str) -> list[bytes] | None:
+        """Has the child run the check itself; a pass is its nonce said back."""
+        nonce = os.urandom(16).hex().encode()
+        child.channel.send(nonce)
+        self.deliver(child, clock, check)
+        words = (b"passed", b"failed", b"left")
+        return self.hear(child, clock, [(child.channel, words)], nonce)
+
+    def told(self, report: list[bytes]) -> tuple[str, str | None, str]:
+        """Reads what came out of a program or a check."""
         name, detail = (part.decode("utf-8", "replace") for part in [*report, b"", b""][1:3])
         return "left_early" if report[0] == b"left" else "failed", name, detail
+
+    def await_end(self, child: Child, clock: Clock) -> tuple[str, str | None, str] | None:
+        """Waits until a child that says nothing has ended, or its time."""
+        self.hear(child, clock, [], alone=True)
+        if child.status is not None:
+            return None
+        return "timed_out", None, f"over {self.settings.timeout_s:g} s"
+
+    def exchange(
+        self, child: Child, clock: Clock, job: dict[str, Any]
+    ) -> tuple[str, str | None, str] | None:
+        """Gives the child's program its input, and compares its output."""
+        expected = lines(job["stdout"].encode("utf-8", "surrogatepass"))
+        most = 2 * len(job["stdout"].encode("utf-8", "surrogatepass")) + SPARE_OUTPUT_BYTES
+        with suppress(OSError):
+            child.channel.send(b"script")
+            self.deliver(child, clock, job["source"])
+        data = memoryview(job["stdin"].encode("utf-8", "surrogatepass"))
+        output, reading = bytearray(), True
+        child.wire.setblocking(False)
+        child.channel.setblocking(False)
+        poll = select.poll()
+        for descriptor in (self.wake, self.jobs):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ended = child.status is not None or clock.left_s() <= 0
+            data = self.feed(child.wire, data)
+            while reading and len(output) <= most:
+                try:
+                    chunk = child.wire.recv(PACKET_BYTES)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    chunk = b""
+                output += chunk
+                reading = bool(chunk)
+            if len(output) > most:
+                return "failed", "AssertionError", "it prints more than is expected"
+            if ended:
+                break
+            with suppress(KeyError):
+                poll.unregister(child.wire.fileno())
+            if reading:
+                poll.register(child.wire, select.POLLIN | (select.POLLOUT if data else 0))
+            self.sleep(poll, child, clock)
+        with suppress(OSError):
+            while packet := child.channel.recv(REPORT_BYTES):
+                report = packet.split(b"\0")
+                if report[0] in (b"failed", b"left"):
+                    return self.told(report)
+                if clock.left_s() <= 0:
+                    break
+        if child.status is None:
+            return self.await_end(child, clock)
+        if child.status != 0:
+            return None
+        if lines(bytes(output)) == expected:
+            return "passed", None, ""
+        return "failed", "AssertionError", "it prints something else than is expected"
 
     def deliver(self, child: Child, clock: Clock, text: str) -> None:
         """Sends a text to a child that may not want it, within its time."""
@@ -352,39 +529,66 @@ class Runner:
             child.channel.settimeout(max(clock.left_s(), 0.001))
             child.channel.send(data[start : start + PACKET_BYTES])
 
+    def feed(self, wire: socket.socket, data: memoryview) -> memoryview:
+        """Gives a script what it takes of its input, and hangs up behind it; returns the rest."""
+        try:
+            while data:
+                data = data[wire.send(data) :]
+            wire.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return data
+        except OSError:  # it does not listen, or has its end already
+            pass
+        return data[:0]
+
     def hear(
-        self, child: Child, clock: Clock, wanted: tuple[bytes, ...], nonce: bytes | None = None
+        self,
+        child: Child,
+        clock: Clock,
+        sources: list[tuple[socket.socket, tuple[bytes, ...]]],
+        nonce: bytes | None = None,
+        *,
+        alone: bool = False,
     ) -> list[bytes] | None:
-        """Waits for a wanted word; None when the child has ended or its time has run out."""
-        poll, open_channel = select.poll(), True
-        child.channel.setblocking(False)
-        for descriptor in (self.wake, self.jobs, child.channel.fileno()):
+        """Waits for a wanted word from one of some; None when the child has ended or its time is up."""
+        poll, still_open = select.poll(), list(sources)
+        passed = [b"passed"] if nonce is None else [b"passed", nonce]
+        for descriptor in (self.wake, self.jobs):
             poll.register(descriptor, select.POLLIN)
+        for channel, _ in sources:
+            channel.setblocking(False)
+            poll.register(channel, select.POLLIN)
         while True:
-            ended = child.status is not None or clock.left_s() <= 0
-            while open_channel:
-                try:
-                    packet = child.channel.recv(REPORT_BYTES)
-                except BlockingIOError:
-                    break
-                except OSError:
-                    packet = b""
-                report = packet.split(b"\0")
-                if report[0] in wanted and (report[0] != b"passed" or report[1:] == [nonce]):
-                    return report
-                if not packet:
-                    open_channel = False
-                    poll.unregister(child.channel.fileno())
-                if clock.left_s() <= 0:
-                    break
+            ended = (child.status is not None if alone else child.ended) or clock.left_s() <= 0
+            for source in list(still_open):
+                channel, wanted = source
+                while source in still_open:
+                    try:
+                        packet = channel.recv(REPORT_BYTES)
+                    except BlockingIOError:
+                        break
+                    except OSError:
+                        packet = b""
+                    report = packet.split(b"\0")
+                    if report[0] in wanted and (report[0] != b"passed" or report == passed):
+                        return report
+                    if not packet:
+                        still_open.remove(source)
+                        poll.unregister(channel)
+                    if clock.left_s() <= 0:
+                        break
             if ended:
                 return None
-            ready = dict(poll.poll(clock.left_s() * 1000 + 1))
-            if self.jobs in ready:  # nothing is sent while a job runs: this is the end
-                raise WorkerGone
-            if self.wake in ready:
-                os.read(self.wake, 512)
-                self.reap(child)
+            self.sleep(poll, child, clock)
+
+    def sleep(self, poll: select.poll, child: Child, clock: Clock) -> None:
+        """Waits until something happens, or the child's time is up."""
+        ready = dict(poll.poll(clock.left_s() * 1000 + 1))
+        if self.jobs in ready:  # nothing is sent while a job runs: this is the end
+            raise WorkerGone
+        if self.wake in ready:
+            os.read(self.wake, 512)
+            self.reap(child)
 
     def reap(self, child: Child) -> None:
         """Takes note of the child's end, and buries what others left."""
@@ -394,6 +598,8 @@ class Runner:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == child.pid:
                     child.status = status
+                elif child.judge is not None and pid == child.judge.pid:
+                    child.judge.status = status
 
     def verdict_on_end(self, child: Child, kills_before: int) -> tuple[str, None, str]:
         """What the exit status says of a child that itself said nothing."""
@@ -420,12 +626,14 @@ class Runner:
                 while True:
                     os.waitpid(-1, 0)
         else:
-            for kill in (os.killpg, os.kill):
-                with suppress(ProcessLookupError, PermissionError):
-                    kill(child.pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(child.pid, 0)
+            for pid in [child.pid, *([child.judge.pid] if child.judge else [])]:
+                for kill in (os.killpg, os.kill):
+                    with suppress(ProcessLookupError, PermissionError):
+                        kill(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
         child.channel.close()
+        child.wire.close()
         wipe(self.settings.scratch)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
+AS_CODE = "locals()\nassert f(1) == 2\n"
 WRONG = "def f(x):\n    return x\n"
 
 ATTACKS = {
@@ -67,3 +68,4 @@ ATTACKS = {
 def test_leaving_early_is_never_a_pass(name, verdict_on):
     source, expected = ATTACKS[name]
     assert verdict_on(source) == expected
+    assert verdict_on(source, AS_CODE) == expected
