@@ -5,10 +5,10 @@ PYTHON := sh scripts/python
 IN_ENV := set -a; . ./.bursar/env; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check lint types bench down clean
+.PHONY: help setup setup-tests demo test check lint types bench bench-search bench-search-short down clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-8s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-18s %s\n' "$$target" "$$what"; done
 
 setup: ## virtual environment, Redis, Docker engine, sandbox image
 	@$(PYTHON) -m scripts.setup
@@ -35,6 +35,12 @@ types: setup ## mypy --strict, on the packages and the set-up
 
 bench: setup ## wall time against the sum of the calls' latencies
 	@$(IN_ENV) .venv/bin/python bench/end_to_end.py
+
+bench-search: setup ## the search against FLAML, Optuna and chance, on worlds of known truth (ARGS="--jobs 2"); hours
+	@$(IN_ENV) .venv/bin/python -m bench.search.run $(ARGS)
+
+bench-search-short: setup ## the same on few worlds, for every day
+	@$(IN_ENV) .venv/bin/python -m bench.search.run --short $(ARGS)
 
 down: ## stop what the set-up started
 	@$(PYTHON) -m scripts.stop

@@ -40,6 +40,8 @@ def test_make_alone_lists_the_targets_with_a_line_each(make):
         "lint",
         "types",
         "bench",
+        "bench-search",
+        "bench-search-short",
         "down",
         "clean",
     ]
