@@ -5,6 +5,7 @@ flushing its messages can't touch money.
 """
 
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,7 +15,8 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from study.errors import InfrastructureError
+from study import keys
+from study.errors import InfrastructureError, RedisRefuses
 
 Client = Any
 """A redis.Redis with decode_responses=True; what it answers then is str, which its types can't say."""
@@ -48,11 +50,7 @@ def connect(url: str) -> Client:
             max_connections=1024,
         )
     except ValueError as exc:
-        # The URL is not shown: it can't be told apart from its password.
-        raise InfrastructureError(
-            f"{URL_VARIABLE} is not a Redis URL. Write for example redis://redis-host:6379/0; "
-            "left out, bursar starts its own"
-        ) from exc
+        raise _no_url() from exc
 
 
 @contextmanager
@@ -67,14 +65,28 @@ def patient(client: Client) -> Iterator[None]:
 
 
 def check(client: Client, url: str) -> None:
-    """Make sure that Redis answers.
+    """Make sure that Redis answers, and lets us in.
 
     Raises:
+        RedisRefuses: the password, the user's rights or the certificates are wrong.
         InfrastructureError: saying where it was looked for and what to do.
     """
     try:
         client.ping()
+        client.exists(keys.studies())  # who may ping need not be let in
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as exc:
+        raise RedisRefuses(
+            f"Redis at {shown(url)} refuses us ({exc}). Mend user and password in {URL_VARIABLE}, or "
+            "the user's rights (docs/cluster.md)"
+        ) from exc
+    except TypeError as exc:  # what stands behind the ? is handed to the connection
+        raise _no_url() from exc
     except redis.RedisError as exc:
+        if _of_tls(exc):
+            raise RedisRefuses(
+                f"no TLS connection to Redis at {shown(url)} ({_cause(exc)}). Mend the certificates: "
+                f"{URL_VARIABLE}=rediss://...?ssl_ca_certs=/path/to/ca.pem names whom to trust"
+            ) from exc
         raise InfrastructureError(
             f"Redis does not answer at {shown(url)} ({exc}). Start it, or mend {URL_VARIABLE}; "
             "left out, bursar starts its own"
@@ -85,7 +97,7 @@ def broker_url(url: str) -> str:
     """The broker's URL: BURSAR_BROKER_URL, else the next database of the same Redis."""
     own = os.environ.get("BURSAR_BROKER_URL")
     if own:
-        return own
+        return _with_tls(own)
     parts = urlsplit(url)
     if parts.scheme == "unix" or parts.scheme == "redis+socket":
         raise InfrastructureError(f"{URL_VARIABLE} names a unix socket; the broker needs TCP")
@@ -95,7 +107,34 @@ def broker_url(url: str) -> str:
             "redis://redis-host:6379/0"
         )
     database = int(parts.path.strip("/") or 0)
-    return urlunsplit(parts._replace(path=f"/{database + 1}"))
+    return _with_tls(urlunsplit(parts._replace(path=f"/{database + 1}")))
+
+
+def _with_tls(url: str) -> str:
+    """The URL such that Celery's transport uses TLS where it says rediss: it goes by its options."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
+        return url
+    options = [*filter(None, [parts.query]), "ssl_cert_reqs=required"]
+    return urlunsplit(parts._replace(query="&".join(options)))
+
+
+def _no_url() -> InfrastructureError:
+    # The URL is not shown: it can't be told apart from its password.
+    return InfrastructureError(
+        f"{URL_VARIABLE} is not a Redis URL. Write for example redis://redis-host:6379/0, or "
+        "rediss://redis-host:6379/0?ssl_ca_certs=/path/to/ca.pem; left out, bursar starts its own"
+    )
+
+
+def _of_tls(exc: BaseException) -> bool:
+    """Whether what failed was TLS, or the reading of a certificate."""
+    causes = (exc, exc.__cause__, exc.__context__)
+    return any(isinstance(cause, ssl.SSLError | FileNotFoundError) for cause in causes)
+
+
+def _cause(exc: BaseException) -> str:
+    return str(exc.__cause__ or exc.__context__ or exc)
 
 
 def shown(url: str) -> str:

@@ -7,6 +7,7 @@ BursarError
 +-- BudgetTooSmall        exit 3   not even one evaluation can be paid
 +-- InfrastructureError   exit 4   Redis, the broker, the workers or the sandbox failed
 |   +-- StudyBusy         exit 4   another coordinator drives the study
+|   +-- RedisRefuses      exit 4   the password, the rights or the certificates are wrong
 +-- CredentialsError      exit 4   the provider refuses the key, the quota or the project
 +-- Interrupted           exit 130 the user stopped it; it can be resumed
 """
@@ -67,6 +68,10 @@ class BudgetTooSmall(BursarError):
 
 class InfrastructureError(BursarError):
     """A part that evaluations stand on (Redis, the broker, the workers, the sandbox) failed."""
+
+
+class RedisRefuses(InfrastructureError):
+    """Redis is there, and doesn't let us in: to wait for it is of no use."""
 
 
 class StudyBusy(InfrastructureError):

@@ -6,7 +6,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from study.errors import BursarError
+from study import connection
+from study.errors import BursarError, InfrastructureError, RedisRefuses
 from workers.site import SLOTS
 
 
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "@" not in name:
         name = f"{name}@{socket.gethostname()}"
     try:
-        from workers.app import app  # reads the environment, which may be wrong
+        from workers.app import app, redis_url  # reads the environment, which may be wrong
+
+        _look_at_redis(redis_url())
     except BursarError as exc:
         print(exc, file=sys.stderr)  # noqa: T201 (there are no logs yet)
         sys.exit(exc.exit_code)
@@ -41,6 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "--without-mingle",
         ]
     )
+
+
+def _look_at_redis(url: str) -> None:
+    """End at once where Redis refuses us; one that is only away may come, and is waited for.
+
+    Raises:
+        RedisRefuses: it does.
+    """
+    with connection.connect(url) as client:
+        client.set_retry(None)
+        try:
+            connection.check(client, url)
+        except RedisRefuses:
+            raise
+        except InfrastructureError as exc:
+            print(exc, file=sys.stderr)  # noqa: T201 (there are no logs yet)
 
 
 if __name__ == "__main__":
