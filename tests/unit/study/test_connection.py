@@ -32,7 +32,8 @@ def test_the_broker_has_the_next_database(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("BURSAR_BROKER_URL", raising=False)
     assert connection.broker_url("redis://:pw@host:6379/0") == "redis://:pw@host:6379/1"
     assert connection.broker_url("redis://host") == "redis://host/1"
-    assert connection.broker_url("rediss://host/4?x=1") == "rediss://host/5?x=1"
+    tls = connection.broker_url("rediss://host/4?x=1")
+    assert tls == "rediss://host/5?x=1&ssl_cert_reqs=required"
     with pytest.raises(InfrastructureError, match="needs TCP"):
         connection.broker_url("unix:///tmp/redis.sock")
     monkeypatch.setenv("BURSAR_BROKER_URL", "redis://elsewhere/0")
