@@ -24,18 +24,15 @@ from study.config import Arm, Config
 ROOT: Final = Path(__file__).resolve().parents[2]
 PEERS: Final = ("flaml", "optuna", "random")
 METHODS: Final = (*PEERS, "bursar")
-SMALLER: Final = (0.25, 0.5)
-"""bursar also runs at these shares of the smallest budget: at a quarter of FLAML's money."""
 SHORT_FIRST_SEED, SHORT_SEEDS, SHORT_BUDGETS = 200, 2, 2
 
 _children: dict[str, subprocess.Popen[str]] = {}
 
 
 def budgets(world: World, method: str) -> list[float]:
-    """Dollars for each run of a method."""
-    smaller = [s * world.budgets[0] for s in SMALLER] if method == "bursar" else []
-    quarters = {b / 4 for b in world.budgets} if method == "bursar" else set()
-    return sorted({round(b, 6) for b in (*smaller, *quarters, *world.budgets)})
+    """Dollars for each run of a method; bursar also has a quarter of what the others have."""
+    quarters = {budget / 4 for budget in world.budgets} if method == "bursar" else set()
+    return sorted({round(budget, 6) for budget in {*quarters, *world.budgets}})
 
 
 def child(method: str, folder: Path) -> subprocess.Popen[str]:
