@@ -5,7 +5,7 @@ PYTHON := sh scripts/python
 IN_ENV := set -a; . ./.bursar/env; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check lint types bench bench-search bench-search-short down clean
+.PHONY: help setup setup-tests demo test check lint types bench bench-search bench-search-short bench-sandbox down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-18s %s\n' "$$target" "$$what"; done
@@ -41,6 +41,9 @@ bench-search: setup ## the search against FLAML, Optuna and chance, on worlds of
 
 bench-search-short: setup ## the same on few worlds, for every day
 	@$(IN_ENV) .venv/bin/python -m bench.search.run --short $(ARGS)
+
+bench-sandbox: setup ## verdicts on recorded programs against those recorded: ARGS="--share 0.03"
+	@$(IN_ENV) .venv/bin/python bench/sandbox_agreement.py $(ARGS)
 
 down: ## stop what the set-up started
 	@$(PYTHON) -m scripts.stop

@@ -14,6 +14,8 @@ FUNCTION_COLUMNS: Final = {"prompt": _TEXT, "entry_point": _TEXT, "test": _TEXT}
 """HumanEval's: `test` defines `check(candidate)`; the prompt begins the program where it can."""
 ASSERTS_COLUMNS: Final = {"test_list": _TEXTS}
 """MBPP's: one assert each; `test_imports` and `test_setup_code` may stand beside them."""
+STREAMS_COLUMNS: Final = {"inputs": _TEXTS, "outputs": _TEXTS}
+"""Of a script: what it is given to read, and what it must then print; one output for each input."""
 
 
 def counts(evaluator: str) -> bool:
@@ -26,13 +28,21 @@ def required_columns(evaluator: str, row: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         evaluator: a built-in's name, or a reference to a user's function, which takes any.
-        row: the example; one with a `test_list` and no `test` is in MBPP's form.
+        row: the example; without a `test`, one with a `test_list` is in MBPP's form, and one with
+            `outputs` is judged as a script.
     """
     if not counts(evaluator):
         return {}
     if "test_list" in row and "test" not in row:
         return ASSERTS_COLUMNS
+    if is_of_scripts(row):
+        return STREAMS_COLUMNS
     return FUNCTION_COLUMNS
+
+
+def is_of_scripts(row: Mapping[str, Any]) -> bool:
+    """Whether an example's answers are scripts, judged by what they print."""
+    return "outputs" in row and "test" not in row and "test_list" not in row
 
 
 def check_columns(evaluator: str, row: Mapping[str, Any], *, example_id: str) -> None:
@@ -49,9 +59,17 @@ def check_columns(evaluator: str, row: Mapping[str, Any], *, example_id: str) ->
                 value=evaluator,
                 problem=f"reads column {column!r}, but example {example_id} {problem}",
                 remedy="python_tests needs the columns prompt, entry_point and test (as "
-                "HumanEval has them) or test_list (as MBPP has it); this example has: "
-                + ", ".join(sorted(row)),
+                "HumanEval has them), or test_list (as MBPP has it), or inputs and outputs (of "
+                "scripts); this example has: " + ", ".join(sorted(row)),
             )
+    if counts(evaluator) and is_of_scripts(row) and len(row["inputs"]) != len(row["outputs"]):
+        raise DataError(
+            field="metric.evaluator",
+            value=evaluator,
+            problem=f"example {example_id} has {len(row['inputs'])} inputs and "
+            f"{len(row['outputs'])} outputs",
+            remedy="Give each input its output",
+        )
 
 
 def _is(kind: str, value: object) -> bool:

@@ -65,7 +65,7 @@ def passes(
 
     Args:
         calls: what was bought.
-        example: in HumanEval's or MBPP's form.
+        example: in one of the forms that `task_of` reads.
         api: how the answers were asked for.
         run: the sandbox's.
         seal_key: shows which answers are a rehearsal's own; empty where there is no rehearsal.
@@ -78,11 +78,7 @@ def passes(
     """
     task = task_of(example)
     programs = [
-        Program(
-            source=assemble(task.prompt, completion.text, task.entry_point, api),
-            check=task.check,
-            trusted=trusted,
-        )
+        task.program(assemble(task.prompt, completion.text, task.entry_point, api), trusted=trusted)
         for call in calls
         for trusted in [is_sealed(call, seal_key)]
         for completion in call.completions

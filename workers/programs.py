@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any, Final, Literal
 
+from sandbox import Exchange, Program
+from study.evaluators import is_of_scripts
+
 Api = Literal["chat", "completions"]
 
 PARSED_CHARACTERS_MAX: Final = 100_000
@@ -44,20 +47,30 @@ class Task:
     Args:
         prompt: the program's beginning; empty where the prompt is prose.
         entry_point: the function's name; empty where nothing names it.
-        check: trusted code, run after the program in its namespace.
+        check: trusted code that judges the program; empty where exchanges do.
+        exchanges: what a script is given to read, and what it must then print.
     """
 
     prompt: str
     entry_point: str
     check: str
+    exchanges: tuple[Exchange, ...] = ()
+
+    def program(self, source: str, *, trusted: bool = False) -> Program:
+        """A source, with what judges it."""
+        return Program(source=source, check=self.check, trusted=trusted, exchanges=self.exchanges)
 
 
 def task_of(example: Mapping[str, Any]) -> Task:
-    """Read an example in HumanEval's or MBPP's form (see `study.evaluators`)."""
+    """Read an example in HumanEval's or MBPP's form, or of a script (see `study.evaluators`)."""
     if "test" in example:
         name = example["entry_point"]
         check = f"{example['test']}\n\ncheck({name})\n"
         return Task(prompt=_beginning(example["prompt"], name), entry_point=name, check=check)
+    if is_of_scripts(example):
+        pairs = zip(example["inputs"], example["outputs"], strict=True)
+        exchanges = tuple(Exchange(stdin=given, stdout=expected) for given, expected in pairs)
+        return Task(prompt="", entry_point="", check="", exchanges=exchanges)
     asserts = "\n".join(example["test_list"])
     before = [*(example.get("test_imports") or []), example.get("test_setup_code") or ""]
     check = "\n".join([*before, asserts, ""])
@@ -95,6 +108,8 @@ def _readings(prompt: str, text: str, blocks: Sequence[str], name: str, api: Api
         for block in [*blocks, "\n".join(blocks)]:
             yield from _continuations(prompt, block)
         yield _after(prompt, "\n".join(blocks))
+        if not name:  # a script, beside which the others show what it reads and prints
+            yield from sorted(blocks, key=len, reverse=True)
     # A continuation is the model's own text, to the space: mended, it would be somebody else's.
     bodies = _continuations(prompt, text) if api == "chat" else ()
     yield from bodies

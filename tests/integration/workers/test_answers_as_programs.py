@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.answers import menu
 from rehearsal.problems import Problem
-from sandbox import Limits, Program, Sandbox, open_sandbox
+from sandbox import Limits, Sandbox, open_sandbox
 from workers.programs import Api, Task, assemble, task_of
 
 FORMS = {
@@ -27,11 +27,7 @@ def verdicts(
     sandbox: Sandbox, task: Task, texts: Iterable[str], api: Api, *, trusted: bool = False
 ) -> list[bool]:
     programs = [
-        Program(
-            source=assemble(task.prompt, text, task.entry_point, api),
-            check=task.check,
-            trusted=trusted,
-        )
+        task.program(assemble(task.prompt, text, task.entry_point, api), trusted=trusted)
         for text in texts
     ]
     with sandbox.prepare(study="test", limits=Limits(timeout_s=5), deadline_s=300) as box:
@@ -56,6 +52,22 @@ def test_the_stand_ins_right_answers_pass_in_every_form_and_its_wrong_ones_fail(
             found = verdicts(sandbox, task_of(row), texts, api, trusted=True)
             wrongly = [text for text, passed in zip(texts, found, strict=True) if passed != passes]
             assert wrongly == [], f"{kind} answers to {row['task_id']}"
+
+
+def test_scripts_are_judged_by_what_they_print(sandbox: Sandbox) -> None:
+    row = {"prompt": "Add two.", "inputs": ["1 2\n", "3\n-3"], "outputs": ["3\n", "0"]}
+    answers = {
+        "import sys\nprint(sum(map(int, sys.stdin.read().split())))": True,
+        "```python\nif __name__ == '__main__':\n    a, b = map(int, open(0).read().split())\n"
+        "    print(a + b, end='')\n```": True,
+        "import sys\nsys.stdout.write(str(sum(map(int, sys.stdin.read().split()))))\nexit()": True,
+        "print(3)": False,
+        "a, b = map(int, input().split())\nprint(a + b)": False,  # the second input has two lines
+        "print('Enter:')\nimport sys\nprint(sum(map(int, sys.stdin.read().split())))": False,
+        "": False,
+    }
+    found = verdicts(sandbox, task_of(row), answers, "chat", trusted=True)
+    assert dict(zip(answers, found, strict=True)) == answers
 
 
 @pytest.mark.data

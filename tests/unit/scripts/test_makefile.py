@@ -42,6 +42,7 @@ def test_make_alone_lists_the_targets_with_a_line_each(make):
         "bench",
         "bench-search",
         "bench-search-short",
+        "bench-sandbox",
         "down",
         "clean",
     ]

@@ -208,6 +208,28 @@ def test_a_prompt_in_prose_is_no_part_of_the_program() -> None:
     assert task_of(row).prompt == ""
 
 
+def test_an_example_of_scripts_has_an_exchange_for_each_input() -> None:
+    row = {"prompt": "Double it.", "inputs": ["1", "2"], "outputs": ["2", "4"]}
+    task = task_of(row)
+    assert (task.prompt, task.entry_point, task.check) == ("", "", "")
+    assert [(each.stdin, each.stdout) for each in task.exchanges] == [("1", "2"), ("2", "4")]
+
+
+SCRIPT = "def main():\n    print(2 * int(input()))\n\nif __name__ == '__main__':\n    main()\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SCRIPT,
+        f"```python\n{SCRIPT}```",
+        f"Read this:\n```\n1 is doubled to\n```\nThus:\n```python\n{SCRIPT}```\nDone.",
+    ],
+)
+def test_a_script_is_taken_whole_with_what_it_runs(answer: str) -> None:
+    assert assemble("", answer, "", "chat") == SCRIPT
+
+
 def test_an_example_in_mbpps_form_names_its_function_in_its_asserts() -> None:
     row = {
         "prompt": "Write a function to find the shared elements.",

@@ -1,0 +1,248 @@
+"""Whether our verdicts agree with those recorded when each program was run by itself.
+
+    make bench-sandbox ARGS="[--share 0.03] [--files codegen codex gpt35] [--threads 2] [--fresh]"
+
+Every recorded completion goes the worker's way: read as an answer (`workers.programs`), run in a
+container, judged. Verdicts are kept in `.bursar/bench/`, by program, so that a run that was broken off
+goes on, and only what a change of the readings affects is run again; `--fresh` runs all again. Where the
+verdicts differ, the program is run again twice, and once as it was recorded, to tell why.
+A whole run writes docs/benchmarks/sandbox.md.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import sys
+import threading
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from sandbox import Limits, Program, RunResult, Sandbox, open_sandbox
+from workers.programs import assemble, task_of
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("BURSAR_DATA_DIR", REPOSITORY.parent / "shared" / "data"))
+KEPT = REPOSITORY / ".bursar" / "bench" / "agreement.jsonl"
+REPORT = REPOSITORY / "docs" / "benchmarks" / "sandbox.md"
+STOPS = ("\nclass", "\ndef", "\nif", "\nprint", "\nassert", "\n@", '\n"""')
+FILES = {  # the recording, and where it cut its texts
+    "codegen": ("codegen16b-humaneval-t08-n100", STOPS),
+    "codex": ("codex-cushman-gpt4-humaneval", ()),
+    "gpt35": ("gpt35instruct-humaneval-maxtokens", ()),
+}
+LIMITS = Limits(timeout_s=5.0, memory_mb=512)
+"""As when they were recorded. The sandbox's clock stops while a program waits for a CPU."""
+AT_ONCE = 100
+"""Programs in a container."""
+DEADLINE_S = 3600.0
+AGAIN = 2
+"""How often a program is run again whose verdict differs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One recorded completion, read as the worker reads it."""
+
+    file: str
+    task_id: str
+    place: int
+    recorded: str
+    read: Program
+    literal: Program
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A row whose verdict is another than the recorded, and why."""
+
+    row: Row
+    found: str
+    why: str
+    detail: str
+
+
+def rows_of(name: str, share: float) -> Iterator[Row]:
+    """The rows of a recording: all, or every how manieth."""
+    file, stops = FILES[name]
+    with gzip.open(DATA / "problems" / "HumanEval.jsonl.gz", "rt") as lines:
+        problems = {row["task_id"]: row for row in map(json.loads, lines)}
+    with lzma.open(DATA / "recorded" / f"{file}.jsonl.xz", "rt") as lines:
+        for place, row in enumerate(map(json.loads, lines)):
+            if int(place * share) == int((place - 1) * share) and share < 1:
+                continue
+            problem = problems[row["task_id"]]
+            task = task_of(problem)
+            text = row["text"]
+            text = text[: min((text.find(stop) for stop in stops if stop in text), default=None)]
+            source = assemble(task.prompt, text, task.entry_point, "completions")
+            yield Row(
+                file=name,
+                task_id=row["task_id"],
+                place=place,
+                recorded=row["ours"],
+                read=Program(source=source, check=task.check),
+                literal=Program(source=problem["prompt"] + text, check=task.check),
+            )
+
+
+def key_of(program: Program) -> str:
+    """A name for a program under these limits."""
+    text = json.dumps([program.source, program.check, LIMITS.timeout_s, LIMITS.memory_mb])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Verdicts:
+    """What is known already: one line per program, so that it can be broken off at any point."""
+
+    def __init__(self, path: Path, *, fresh: bool) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            path.unlink(missing_ok=True)
+        path.touch()
+        self._known: dict[str, RunResult] = {}
+        for line in path.read_text().splitlines():
+            kept = json.loads(line)
+            program = kept.pop("program")
+            self._known[program] = RunResult.from_dict(kept)
+        self._file = path.open("a")
+        self._lock = threading.Lock()
+
+    def of(self, program: Program) -> RunResult | None:
+        """The verdict on a program, if it was run."""
+        return self._known.get(key_of(program))
+
+    def keep(self, program: Program, result: RunResult) -> None:
+        """Writes a verdict down."""
+        with self._lock:
+            self._known[key_of(program)] = result
+            print(
+                json.dumps({"program": key_of(program), **result.to_dict()}),
+                file=self._file,
+                flush=True,
+            )
+
+
+def run_all(sandbox: Sandbox, rows: Sequence[Row], verdicts: Verdicts, threads: int) -> None:
+    """Runs what is not known yet, problem by problem."""
+    batches = defaultdict(dict)
+    for row in rows:
+        if verdicts.of(row.read) is None:
+            batches[row.file, row.task_id][row.read] = None
+    work = [
+        list(programs)[start : start + AT_ONCE]
+        for programs in batches.values()
+        for start in range(0, len(programs), AT_ONCE)
+    ]
+    left = sum(map(len, work))
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress, ThreadPoolExecutor(threads) as pool:
+        bar = progress.add_task("programs", total=left)
+
+        def run(programs: list[Program]) -> None:
+            with sandbox.prepare(study="bench", limits=LIMITS, deadline_s=DEADLINE_S) as box:
+                for program in programs:
+                    verdicts.keep(program, box.run([program])[0])
+                    progress.advance(bar)
+
+        for done in [pool.submit(run, programs) for programs in work]:
+            done.result()
+
+
+def explain(sandbox: Sandbox, row: Row, result: RunResult) -> Difference:
+    """Runs a program again, also to the letter, to tell why its verdict differs."""
+    with sandbox.prepare(study="bench", limits=LIMITS, deadline_s=DEADLINE_S) as box:
+        again = [found.verdict for found in box.run([row.read] * AGAIN)]
+        literal = result if row.read == row.literal else box.run([row.literal])[0]
+    if row.recorded in again:
+        why = "unstable: run again, it gets the recorded verdict, too"
+    elif literal.verdict == row.recorded:
+        why = "reading: run to the letter, it gets the recorded verdict"
+    elif "timeout" in (row.recorded, result.verdict):
+        why = "time: near the limit, or another clock"
+    elif "MemoryError" in row.recorded + result.verdict or result.outcome == "oom_killed":
+        why = "memory: another limit"
+    elif (row.recorded == "pass") == result.passed:
+        why = "name: it fails either way, with another exception"
+    else:
+        why = "verdict"
+    return Difference(row=row, found=result.verdict, why=why, detail=result.detail)
+
+
+def report(rows: Sequence[Row], verdicts: Verdicts, differences: Sequence[Difference]) -> str:
+    """Two tables, in Markdown."""
+    text = [
+        "| recording | completions | different | judged apart | pass or not agrees | verdict agrees |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in [*dict.fromkeys(row.file for row in rows), "all"]:
+        own = [row for row in rows if name in (row.file, "all")]
+        found = [verdicts.of(row.read) for row in own]
+        pairs = [(row, result) for row, result in zip(own, found, strict=True) if result]
+        alike = sum((row.recorded == "pass") == result.passed for row, result in pairs)
+        same = sum(row.recorded == result.verdict for row, result in pairs)
+        apart = sum(result.apart for _, result in pairs)
+        different = len({row.read for row in own})
+        shares = " | ".join(
+            f"{count:,} ({100 * count / len(own):.2f} %)" for count in (apart, alike, same)
+        )
+        text.append(f"| {name} | {len(own):,} | {different:,} | {shares} |")
+    text += ["", f"{len(differences)} verdicts differ.", ""]
+    text += ["| completion | recorded | found | why | detail |", "|---|---|---|---|---|"]
+    for each in sorted(differences, key=lambda each: (each.row.file, each.row.place)):
+        row, detail = each.row, each.detail.replace("|", "\\|")[:100]
+        place = f"{row.file} {row.place}, {row.task_id}"
+        text.append(f"| {place} | {row.recorded} | {each.found} | {each.why} | {detail} |")
+    return "\n".join([*text, ""])
+
+
+def arguments() -> Any:
+    """What is asked for on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--share", type=float, default=1.0, help="of each file")
+    parser.add_argument("--files", nargs="+", choices=FILES, default=list(FILES))
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--fresh", action="store_true", help="forget the verdicts known")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs, compares, prints; exit code 1 where less than 99.9 % agree."""
+    asked = arguments()
+    warnings.simplefilter("ignore")  # escapes in recorded programs, as they are parsed
+    if not DATA.is_dir():
+        print(f"the recorded data is not at {DATA}; BURSAR_DATA_DIR says where it is")
+        return 2
+    rows = [row for name in asked.files for row in rows_of(name, asked.share)]
+    verdicts = Verdicts(KEPT, fresh=asked.fresh)
+    sandbox = open_sandbox()
+    try:
+        run_all(sandbox, rows, verdicts, asked.threads)
+        pairs = [(row, verdicts.of(row.read)) for row in rows]
+        differences = [
+            explain(sandbox, row, result)
+            for row, result in pairs
+            if result and result.verdict != row.recorded
+        ]
+    finally:
+        sandbox.close()
+    text = report(rows, verdicts, differences)
+    print(text)
+    if asked.share >= 1 and set(asked.files) == set(FILES):
+        head = "# Agreement with recorded verdicts\n\n`make bench-sandbox` printed this.\n\n"
+        REPORT.parent.mkdir(parents=True, exist_ok=True)
+        REPORT.write_text(head + text)
+    return 0 if len(differences) <= len(rows) / 1000 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
