@@ -1,13 +1,17 @@
 """Bounds: the worst case of an evaluation, for the search and for the check before the start."""
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
-from study import templates, worst_case
+from study import prompt_tokens, templates, worst_case
 from study.config import Arm
+from study.connection import Client
+from study.messages import Scored
 from study.prices import Price, Usage
 from study.space import Choice, SearchSpace
+from study.studies import Studies, StudyRecord
 
 
 class Bounds:
@@ -28,9 +32,20 @@ class Bounds:
     ) -> None:
         self._space, self._prices, self._examples = space, prices, examples
         self._prompt_tokens = lru_cache(maxsize=100_000)(self._count_prompt_tokens)
+        self._names: dict[str, str] = {}
+        self._known: dict[tuple[str, str], int] = {}
+
+    @classmethod
+    def of(cls, record: StudyRecord, client: Client) -> Self:
+        """Those of a study."""
+        examples = Studies(client).examples(record.id)
+        return cls(record.spec.search_space, prices=record.prices, examples=examples)
 
     def worst_case(self, arm: Arm, example: str, draws: int) -> int:
-        """The most that buying draws of an arm on an example can cost, in nanodollars."""
+        """The most that buying draws of an arm on an example can cost, in nanodollars.
+
+        It shrinks once the prompt was billed (`learn`), as the workers' own reservations do.
+        """
         rendered_tokens = self._prompt_tokens(arm.model, arm.template, example)
         rest = worst_case.usage("", model=arm.model, params=arm.params, n=draws)
         empty = worst_case.prompt_tokens("", model=arm.model)
@@ -38,7 +53,23 @@ class Bounds:
             prompt_tokens=rendered_tokens + rest.prompt_tokens - empty,
             completion_tokens=rest.completion_tokens,
         )
-        return self._prices[arm.model].cost(usage)
+        known = self._known.get((self._name(arm), example))
+        return self._prices[arm.model].cost(prompt_tokens.bounded(usage, known))
+
+    def learn(self, result: Scored) -> None:
+        """Take in what the prompt of a scored evaluation was billed for; twice is the same as once."""
+        name = self._names.get(result.arm)
+        if name is not None and result.paid.calls == 1:
+            # The worker wrote its own down before: its reservations are never above what is promised here.
+            at = (name, result.example)
+            self._known[at] = max(self._known.get(at, 0), result.paid.prompt_tokens)
+
+    def _name(self, arm: Arm) -> str:
+        """What arms with the same prompts share."""
+        if arm.key not in self._names:
+            whole = [arm.model, arm.template, prompt_tokens.sent_along(arm.params)]
+            self._names[arm.key] = json.dumps(whole, sort_keys=True, default=str)
+        return self._names[arm.key]
 
     def cheapest(self) -> tuple[int, str]:
         """The least that any one evaluation can be promised for, in nanodollars, and its model."""

@@ -89,6 +89,7 @@ class Drive:
         client: Client,
         dispatcher: Dispatcher,
         scorer: Scorer | None,
+        bounds: Bounds,
         on_progress: Callable[[Progress], None],
         stop: threading.Event,
         clock: Callable[[], float],
@@ -100,9 +101,7 @@ class Drive:
         self._studies, self._ledger = Studies(client), Ledger(client)
         self._results = Results(client, record.id)
         self._examples = self._studies.examples(record.id)
-        self._bounds = Bounds(
-            record.spec.search_space, prices=record.prices, examples=self._examples
-        )
+        self._bounds = bounds
         holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._lease = Lease(self._studies, record.id, holder, clock=clock)
         self._arms: dict[int, str] = {}
@@ -122,6 +121,7 @@ class Drive:
         client: Client,
         broker_url: str,
         eval_func: EvalFunc | None,
+        bounds: Bounds | None,
         on_progress: Callable[[Progress], None],
         stop: threading.Event,
         clock: Callable[[], float],
@@ -139,6 +139,7 @@ class Drive:
             client=client,
             dispatcher=dispatcher,
             scorer=scorer,
+            bounds=bounds or Bounds.of(record, client),
             on_progress=on_progress,
             stop=stop,
             clock=clock,
@@ -265,6 +266,7 @@ class Drive:
             self.tally.completions_paid += result.draws
             self.tally.given_up_in_a_row = 0
             self._scored_s = self._clock()
+            self._bounds.learn(result)
             if result.unscored and self._scorer is not None:
                 self._scorer.submit(result)
             else:

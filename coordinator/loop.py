@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from coordinator.bounds import Bounds
 from coordinator.drive import Drive, Progress, Tally
 from coordinator.plan import Plan
 from coordinator.scorer import EvalFunc
@@ -28,6 +29,7 @@ def run_study(
     client: Client,
     broker_url: str,
     eval_func: EvalFunc | None = None,
+    bounds: Bounds | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     stop: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -40,6 +42,7 @@ def run_study(
         client: of the study's Redis.
         broker_url: the broker's.
         eval_func: the user's metric, where it lives in this process.
+        bounds: what evaluations can cost at most, where the plan has the same ones.
         on_progress: called about once a second.
         stop: set it to drain: what runs may finish, nothing new is sent.
         clock: seconds, monotonic.
@@ -57,6 +60,7 @@ def run_study(
         client=client,
         broker_url=broker_url,
         eval_func=eval_func,
+        bounds=bounds,
         on_progress=on_progress,
         stop=stop or threading.Event(),
         clock=clock,

@@ -37,7 +37,8 @@ def tune_study(
     Raises:
         What `run_study` raises; the report so far is kept in that case too.
     """
-    search = open_search(record, client)
+    bounds = Bounds.of(record, client)
+    search = open_search(record, client, bounds=bounds)
     outcome: Outcome | None = None
     begun = True
     try:
@@ -47,6 +48,7 @@ def tune_study(
             client=client,
             broker_url=broker_url,
             eval_func=eval_func,
+            bounds=bounds,
             on_progress=on_progress,
             stop=stop,
         )
@@ -84,12 +86,13 @@ def evaluate_config(
     Returns:
         The plan, with its results by example and what could not be scored.
     """
+    bounds = Bounds.of(record, client)
     plan = HeldOut(
         config,
         list(Studies(client).examples(record.id)),
         count_metric=count_metric(record.spec),
         price=record.prices[config.arm.model],
-        bound=_bounds(record, client).worst_case,
+        bound=bounds.worst_case,
     )
     run_study(
         record,
@@ -97,13 +100,14 @@ def evaluate_config(
         client=client,
         broker_url=broker_url,
         eval_func=eval_func,
+        bounds=bounds,
         on_progress=on_progress,
         stop=stop,
     )
     return plan
 
 
-def open_search(record: StudyRecord, client: Client) -> Search:
+def open_search(record: StudyRecord, client: Client, *, bounds: Bounds | None = None) -> Search:
     """The search of a study, before anything was asked of it or told to it."""
     spec, studies = record.spec, Studies(client)
     return Search(
@@ -114,7 +118,7 @@ def open_search(record: StudyRecord, client: Client) -> Search:
         prices=record.prices,
         inference_limit=spec.budget.inference_nanodollars,
         optimization_limit=spec.budget.optimization_nanodollars,
-        bound=_bounds(record, client).worst_case,
+        bound=(bounds or Bounds.of(record, client)).worst_case,
         trials_max=None if spec.budget.trials == -1 else spec.budget.trials,
         seed=spec.run.seed,
     )
@@ -127,14 +131,9 @@ def count_metric(spec: StudySpec) -> CountMetric | None:
 
 def worst_case_of_test(record: StudyRecord, config: Config, client: Client) -> int:
     """What evaluating a config once on each example of a study can cost at most, in nanodollars."""
-    bounds = _bounds(record, client)
+    bounds = Bounds.of(record, client)
     examples = Studies(client).examples(record.id)
     return sum(bounds.worst_case(config.arm, example, config.n) for example in examples)
-
-
-def _bounds(record: StudyRecord, client: Client) -> Bounds:
-    examples = Studies(client).examples(record.id)
-    return Bounds(record.spec.search_space, prices=record.prices, examples=examples)
 
 
 def stop_study(client: Client, study_id: str) -> bool:

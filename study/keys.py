@@ -60,6 +60,11 @@ def paid_calls(study_id: str, arm: str, example: str) -> str:
     return f"{PREFIX}:{{{study_id}}}:paid_calls:{arm}/{example}"
 
 
+def prompt_tokens(study_id: str) -> str:
+    """Hash, permanent: name of a prompt -> its tokens, as the provider billed them."""
+    return f"{PREFIX}:{{{study_id}}}:prompt_tokens"
+
+
 def attempts(study_id: str) -> str:
     """Hash, permanent: call id -> the number of attempts begun."""
     return f"{PREFIX}:{{{study_id}}}:attempts"
@@ -109,6 +114,7 @@ PERMANENT: Final = (
     examples("*"),
     trials("*"),
     paid_calls("*", "*", "*"),
+    prompt_tokens("*"),
     attempts("*"),
     results_recorded("*"),
     results("*"),

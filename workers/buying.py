@@ -5,16 +5,18 @@ paid already? | rate limit -> begin -> heal -> reserve -> call -> store -> settl
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import structlog
 from redis.exceptions import RedisError
 
-from study import fleet, worst_case
+from study import fleet, prompt_tokens, worst_case
 from study.errors import InfrastructureError
 from study.ledger import Verdict
 from study.paid_calls import Begun, Busy, CallId, Completion, PaidCall, PaidCalls
-from study.prices import Price
+from study.prices import Price, Usage
+from study.prompt_tokens import PromptTokens
 from study.rate_limit import Later, RateLimit, Turn
 from study.templates import Rendered
 from workers.failures import (
@@ -89,6 +91,7 @@ class Order:
         model: asked for under this name, and priced as such, whatever snapshot answers.
         params: the arm's.
         price: the model's.
+        prompt_tokens: the study's prompts that were billed.
     """
 
     study: str
@@ -98,12 +101,17 @@ class Order:
     model: str
     params: Mapping[str, Any]
     price: Price
+    prompt_tokens: PromptTokens
 
-    def worst_case_nanodollars(self, n: int) -> int:
-        """The most that a call for n answers can be billed."""
-        return worst_case.cost(
-            self.rendered, model=self.model, params=self.params, n=n, price=self.price
-        )
+    @cached_property
+    def prompt(self) -> str:
+        """The prompt's name."""
+        return prompt_tokens.name_of(self.rendered, model=self.model, params=self.params)
+
+    def worst_case(self, n: int) -> Usage:
+        """The most tokens that a call for n answers can be billed for."""
+        most = worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
+        return prompt_tokens.bounded(most, self.prompt_tokens.known(self.prompt))
 
 
 class Buyer:
@@ -216,7 +224,10 @@ class Buyer:
             self._paid_calls.abandon(call, holder=self._holder)
             raise
         paid = self._kept(call, self._priced(call, reservation, answer))
-        self._rate_limit.learn(answer.announced, known=turn.learned)  # after what money depends on
+        # After what money depends on.
+        self._rate_limit.learn(answer.announced, known=turn.learned)
+        if answer.usage is not None:
+            self._order.prompt_tokens.learn(self._order.prompt, answer.usage.prompt_tokens)
         return paid
 
     def _begin(self, call: CallId, claim_ms: int) -> Begun | Busy | PaidCall:
@@ -230,7 +241,7 @@ class Buyer:
         return begun
 
     def _reserve(self, call: CallId, reservation: str) -> None:
-        worst = self._order.worst_case_nanodollars(call.draws)
+        worst = self._order.price.cost(self._order.worst_case(call.draws))
         verdict = self._ledger.reserve(self._order.account, reservation, worst)
         if verdict in (Verdict.CREATED, Verdict.EXISTS):
             return
@@ -253,12 +264,7 @@ class Buyer:
         usage = answer.usage
         if usage is None:
             self._log.warning("usage_missing", reservation=reservation, billed="the worst case")
-            usage = worst_case.usage(
-                self._order.rendered,
-                model=self._order.model,
-                params=self._order.params,
-                n=call.draws,
-            )
+            usage = self._order.worst_case(call.draws)
         return PaidCall(
             reservation=reservation,
             completions=answer.completions[: call.draws],
@@ -297,12 +303,7 @@ class Buyer:
 
     def _await_turn(self, call: CallId) -> Turn:
         """Wait, within bounds, until the fleet's rate limit lets this call go."""
-        usage = worst_case.usage(
-            self._order.rendered,
-            model=self._order.model,
-            params=self._order.params,
-            n=call.draws,
-        )
+        usage = self._order.worst_case(call.draws)
         tokens = usage.prompt_tokens + usage.completion_tokens
         until_s = min(self._site.clock() + RATE_WAIT_S_MAX, self._ends_s)
         while True:

@@ -30,6 +30,7 @@ from study.messages import (
     Unevaluated,
 )
 from study.paid_calls import PaidCall, PaidCalls
+from study.prompt_tokens import PromptTokens
 from study.rate_limit import RateLimit
 from study.results import Results
 from study.studies import StudyRecord, StudyStatus
@@ -160,6 +161,7 @@ class _Work:
             model=arm.model,
             params=arm.params,
             price=self.record.prices[arm.model],
+            prompt_tokens=PromptTokens(self.site.redis, self.record.id),
         )
         rate_limit = RateLimit(
             self.site.redis,

@@ -69,9 +69,7 @@ def _facts(report: Json, inference_limit_usd: float | None, file: Path | None) -
     grid.add_row("money spent", spent + pretended)
     if budget["in_doubt_usd"]:
         grid.add_row("of it in doubt", figures.usd(budget["in_doubt_usd"]))
-    if budget.get("overrun_usd"):
-        over = figures.usd(budget["overrun_usd"])
-        grid.add_row("[red]ALARM[/]", f"[red]{over} were billed above what was reserved[/]")
+    add_alarm(grid, budget)
     counts = ", ".join(
         [
             figures.counted(report["trials"], "trial"),
@@ -129,9 +127,17 @@ def study(row: Json) -> RenderableType:
     )
     grid.add_row("reserved", figures.usd(budget["reserved_usd"]))
     grid.add_row("in doubt", figures.usd(budget["in_doubt_usd"]))
+    add_alarm(grid, budget)
     grid.add_row("trials", str(row["trials"]))
     grid.add_row("created", _time(row["created_at_s"]))
     return grid
+
+
+def add_alarm(grid: Table, budget: Json) -> None:
+    """A row where a bill was above its reservation: the worst case was none, and someone must look."""
+    if budget.get("overrun_usd"):
+        over = figures.usd(budget["overrun_usd"])
+        grid.add_row("[red]ALARM[/]", f"[red]{over} were billed above what was reserved[/]")
 
 
 def trials(rows: Sequence[Json], *, prompts: Sequence[Any]) -> RenderableType:

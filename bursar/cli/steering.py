@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bursar.cli import figures, screen
+from bursar.cli import figures, pictures, screen
 from bursar.cli.app import Json, StudyId, app, budget, studies_here
 from bursar.cli.reported import reported
 from bursar.cluster import Cluster
@@ -96,4 +96,5 @@ def _picture(row: dict[str, Any]) -> Table:
     grid.add_row("account", str(row["account"]))
     for name in ("limit", "spent", "reserved", "in_doubt"):
         grid.add_row(name.replace("_", " "), figures.usd(row[f"{name}_usd"]))
+    pictures.add_alarm(grid, row)
     return grid

@@ -12,6 +12,8 @@ from study import fleet
 from study.ledger import Ledger, Verdict
 from study.messages import ConfigFailed, Fatal, Scored, Unevaluated
 from study.paid_calls import Begun
+from study.prices import Usage
+from study.prompt_tokens import SLACK_TOKENS
 from workers.buying import (
     ATTEMPTS_MAX,
     BACK_OFF_S,
@@ -35,6 +37,14 @@ def worst_case(bench: Bench, draws: int = 4) -> int:
         n=draws,
         price=bench.record.prices[bench.arm.model],
     )
+
+
+def worst_case_usage(bench: Bench, draws: int = 4) -> Usage:
+    """The most tokens of a call whose prompt was never billed."""
+    from study import templates, worst_case
+
+    rendered = templates.render("{prompt}", bench.site.studies.example(bench.record.id, "tune-0"))
+    return worst_case.usage(rendered, model=bench.arm.model, params=bench.arm.params, n=draws)
 
 
 def verbs(bench: Bench) -> list[str]:
@@ -559,16 +569,42 @@ def test_an_evaluation_does_not_go_on_buying_for_ever(
     assert bench.spent == server.books().billed_nanodollars
 
 
-def test_a_bill_above_its_reservation_is_recorded_as_it_is(
-    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+def test_a_bill_above_its_reservation_is_recorded_as_it_is_and_raises_an_alarm(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from study import worst_case
 
-    monkeypatch.setattr(worst_case, "cost", lambda *_, **__: 1)
+    nothing = Usage(prompt_tokens=1, completion_tokens=0)
+    monkeypatch.setattr(worst_case, "usage", lambda *_, **__: nothing)
     bench = make_bench()
     assert "pass" in bench.evaluate()
     balance = bench.ledger.balance(bench.record.account)
-    assert balance.overrun == balance.spent - 1 > 0
+    [reserved] = [
+        m.reserved for m in bench.ledger.journal(bench.record.account) if m.verb == "reserve"
+    ]
+    assert balance.overrun == balance.spent - reserved > 0
+    assert "bill_above_reservation" in capsys.readouterr().out
+
+
+def test_a_prompt_that_was_billed_is_reserved_for_as_it_was(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    bench.evaluate(first_draw=0)
+    bench.evaluate(first_draw=4)
+    first, second = (
+        move.reserved
+        for move in bench.ledger.journal(bench.record.account)
+        if move.verb == "reserve"
+    )
+    billed = server.books().records[0].prompt_tokens
+    most = worst_case_usage(bench)
+    price = bench.record.prices[bench.arm.model]
+    saved = most.prompt_tokens - billed - SLACK_TOKENS
+    assert saved > 0
+    assert first == price.cost(most)
+    assert first - second == saved * price.input_nanodollars_per_million // 10**6
+    assert bench.spent == server.books().billed_nanodollars
 
 
 def let_pauses_end(bench: Bench) -> None:

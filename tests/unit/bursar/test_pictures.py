@@ -84,3 +84,18 @@ def test_durations_are_said_as_one_says_them(seconds: float, words: str) -> None
 def test_a_clock_counts_hours_only_where_there_are_any() -> None:
     assert figures.clock(61) == "01:01"
     assert figures.clock(3661) == "1:01:01"
+
+
+def test_a_bill_above_its_reservation_is_an_alarm_wherever_money_is_shown() -> None:
+    from bursar.cli import steering
+
+    budget = {**REPORT["budget"], "overrun_usd": 0.02}
+    row = {**REPORT, "created_at_s": 0.0, "driven": False, "account": "x-1", "budget": budget}
+    for shown in (
+        outcome(budget=budget),
+        read(pictures.study(row)),
+        read(steering._picture({"account": "x-1", **budget})),
+    ):
+        assert "ALARM" in shown
+        assert "$0.02 were billed above what was reserved" in shown
+    assert "ALARM" not in outcome()
