@@ -4,9 +4,10 @@
 --      5 learned limits (hash: requests, tokens)
 -- ARGV 1 requests per minute  2 tokens per minute (0: as learned)  3 tokens  4 a minute (ms), slack included
 --      5 burst (ms)  6 longest wait for a turn (ms)  7 longest wait to ask again (ms)
---      8 ms between calls while nothing is learned  9 the same after a first 429; doubled by each  10 at most
+--      8 ms between calls while nothing is learned  9 the same, without a limit, after a first 429; doubled by
+--      each further spell  10 at most
 --      11 lifetime of what was learned (ms)
--- Returns {turn, ms to wait, the pause's end, learned?, requests, tokens}: it is counted
+-- Returns {turn, ms to wait, when it is (ms), learned?, requests, tokens}: it is counted
 --       | {later, ms to wait before asking again}. Time is Redis's own.
 -- Formula: GCRA: a call conforms if TAT - tolerance <= t; then TAT = max(TAT, t) + increment. The tolerance is
 -- what the burst leaves room for beside the call itself; a call larger than the burst goes alone, once all
@@ -24,8 +25,8 @@ for i, units in ipairs({1, tonumber(ARGV[3])}) do
   if limit > 0 then costs[i] = units * tonumber(ARGV[4]) / limit end
 end
 if known == 0 and ARGV[1] == '0' and ARGV[2] == '0' then costs[1] = tonumber(ARGV[8]) end
-if tonumber(spells or 0) > 0 then
-  costs[1] = math.max(costs[1], math.min(tonumber(ARGV[9]) * 2 ^ (spells - 1), tonumber(ARGV[10])))
+if tonumber(spells or 0) > 0 and costs[1] + costs[2] == 0 then
+  costs[1] = math.min(tonumber(ARGV[9]) * 2 ^ math.min(spells - 1, 20), tonumber(ARGV[10]))
 end
 local turn = math.max(now, tonumber(ended or 0))
 local burst = tonumber(ARGV[5])
@@ -47,4 +48,4 @@ end
 for i = 1, 2 do
   if costs[i] > 0 then keep(KEYS[i], math.max(arrivals[i], turn) + costs[i]) end
 end
-return {'turn', tostring(math.ceil(turn - now)), ended or '', known, learned[1] or '0', learned[2] or '0'}
+return {'turn', tostring(math.ceil(turn - now)), string.format('%.3f', turn), known, learned[1] or '0', learned[2] or '0'}
