@@ -1,0 +1,157 @@
+"""The last dollars are used: at a study's end there is less left than one more call's worst case."""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from coordinator.bounds import Bounds
+from coordinator.drive import _available
+from coordinator.loop import run_study
+from coordinator.plan import Work
+from rehearsal import RehearsalServer, Synthetic
+from study import connection, money
+from study.config import Arm
+from study.ledger import Balance, Ledger
+from study.messages import Evaluation, Scored
+from study.prices import Price
+from study.spec import StudySpec
+from study.studies import Source, Studies
+from study.trials import Estimate, Trial
+
+MODEL = "stand-in"
+ROWS = [
+    {
+        "id": f"plus_{k}",
+        "prompt": f"def plus_{k}(x):\n",
+        "solution": f"    return x + {k}\n",
+        "entry_point": f"plus_{k}",
+    }
+    for k in range(4)
+]
+ARM = Arm(model=MODEL, template=0, params={"max_tokens": 100, "temperature": 0.5})
+
+
+class Greedy:
+    """A plan that buys one more answer for as long as its worst case fits."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds, self.scored, self.refused = bounds, 0, 0
+        self._trial = Trial(number=0, arm=ARM)
+        self._numbers, self._is_saved, self._out = count(), False, 0
+        self._back: list[int] = []
+        self._is_over = False
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        return [self._trial]
+
+    @property
+    def finished(self) -> str | None:
+        return "the money is used" if self._is_over and not self._out else None
+
+    def next(self, *, available: int) -> Work | None:
+        number = self._back.pop() if self._back else next(self._numbers)
+        example, draw = f"tune-{number % len(ROWS)}", number // len(ROWS)
+        if self.bounds.worst_case(ARM, example, 1) > available:
+            self._back.append(number)
+            self._is_over = not self._out
+            return None
+        self._out += 1
+        return Work(trial=0, arm=ARM, example=example, first_draw=draw, draws=1)
+
+    def record(self, result: Scored) -> None:
+        self._out -= 1
+        self.scored += 1
+
+    def unaffordable(self, result: Evaluation) -> None:
+        self._out -= 1
+        self.refused += 1
+        self._back.append(result.first_draw * len(ROWS) + int(result.example.partition("-")[2]))
+
+    def changed(self) -> list[Trial]:
+        changed = [] if self._is_saved else [self._trial]
+        self._is_saved = True
+        return changed
+
+    def fail(self, trial: int, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def lost(self, result: Evaluation) -> None:
+        raise AssertionError(result)
+
+    def recommend(self) -> Estimate | None:
+        return None
+
+    def restore(self, trials: Sequence[Trial]) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def test_a_study_that_could_afford_another_call_makes_it(
+    client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
+) -> None:
+    with RehearsalServer(problems=ROWS, models={MODEL: (0.5, 2.0)}, source=Synthetic()) as server:
+        spec = StudySpec.parse(
+            {
+                "name": "last",
+                "data": {"path": "in-memory"},
+                "metric": {"name": "right", "evaluator": "somebody:is_right"},
+                "budget": {"optimization_usd": 0.005, "inference_usd": 0.001},
+                "space": {"model": MODEL, "prompt": ["{prompt}"]},
+                "endpoint": {"base_url": server.base_url},
+                "limits": {"concurrency": 8},
+                "price": [{"model": MODEL, "input": 0.5, "output": 2.0}],
+            }
+        )
+        record = Studies(client).create(
+            spec,
+            pinned={MODEL: Price.from_usd(input=0.5, output=2.0)},
+            source=Source.REHEARSAL,
+            base_url=server.base_url,
+            scored_by_coordinator=True,
+            examples=[(f"tune-{i}", row) for i, row in enumerate(ROWS)],
+        )
+        ledger, limit = Ledger(client), money.limit_from_usd(0.005)
+        ledger.open(record.account, limit=limit)
+        start_workers(concurrency=8)
+        plan = Greedy(Bounds.of(record, client))
+        run_study(
+            record,
+            plan,
+            client=client,
+            broker_url=connection.broker_url(redis_url),
+            eval_func=lambda responses, **_: {"right": float(len(responses))},
+            bounds=plan.bounds,
+        )
+        balance = ledger.balance(record.account)
+        assert balance.spent == server.books().billed_nanodollars
+    assert balance.reserved == 0
+    worst = [plan.bounds.worst_case(ARM, f"tune-{i}", 1) for i in range(len(ROWS))]
+    assert 0 <= limit - balance.spent < max(worst)
+    assert plan.scored > 15
+    assert plan.refused <= 2  # what was promised is there: workers are not sent in vain
+
+
+@pytest.mark.parametrize(
+    ("limit", "spent", "reserved", "promised", "available"),
+    [
+        # limit, spent, reserved by workers, promised by us, what else can be promised
+        (100, 0, 0, 0, 100),
+        (100, 10, 0, 0, 90),
+        (100, 0, 0, 30, 70),  # sent, and not yet reserved
+        (100, 0, 30, 30, 70),  # sent, and reserved: counted once
+        (100, 0, 10, 30, 70),  # some of it is
+        (100, 0, 50, 30, 50),  # another coordinator's under the same account
+        (100, 60, 20, 40, 0),
+        (100, 90, 20, 20, 0),  # lowered while it runs
+    ],
+)
+def test_what_can_be_promised_beside_what_is_out(
+    limit: int, spent: int, reserved: int, promised: int, available: int
+) -> None:
+    balance = Balance(limit=limit, spent=spent, reserved=reserved, in_doubt=0, overrun=0)
+    assert max(0, _available(balance, promised)) == available
