@@ -36,8 +36,8 @@ ARM = Arm(model=MODEL, template=0, params={"max_tokens": 100, "temperature": 0.5
 class Greedy:
     """A plan that buys one more answer for as long as its worst case fits."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self.bounds, self.scored, self.refused = bounds, 0, 0
+    def __init__(self, bounds: Bounds, *, at_ten: Callable[[], None]) -> None:
+        self.bounds, self.scored, self.refused, self._at_ten = bounds, 0, 0, at_ten
         self._trial = Trial(number=0, arm=ARM)
         self._numbers, self._is_saved, self._out = count(), False, 0
         self._back: list[int] = []
@@ -64,6 +64,8 @@ class Greedy:
     def record(self, result: Scored) -> None:
         self._out -= 1
         self.scored += 1
+        if self.scored == 10:
+            self._at_ten()
 
     def unaffordable(self, result: Evaluation) -> None:
         self._out -= 1
@@ -91,9 +93,14 @@ class Greedy:
         """Nothing runs."""
 
 
+LIMIT = money.limit_from_usd(0.005)
+
+
+@pytest.mark.parametrize("then", [LIMIT, 2 * LIMIT, 1], ids=["stays", "is raised", "is lowered"])
 def test_a_study_that_could_afford_another_call_makes_it(
-    client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
+    then: int, client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
 ) -> None:
+    """Whatever becomes of the limit while it runs: it uses what it may, and not a call more."""
     with RehearsalServer(problems=ROWS, models={MODEL: (0.5, 2.0)}, source=Synthetic()) as server:
         spec = StudySpec.parse(
             {
@@ -115,10 +122,12 @@ def test_a_study_that_could_afford_another_call_makes_it(
             scored_by_coordinator=True,
             examples=[(f"tune-{i}", row) for i, row in enumerate(ROWS)],
         )
-        ledger, limit = Ledger(client), money.limit_from_usd(0.005)
-        ledger.open(record.account, limit=limit)
+        ledger = Ledger(client)
+        ledger.open(record.account, limit=LIMIT)
         start_workers(concurrency=8)
-        plan = Greedy(Bounds.of(record, client))
+        plan = Greedy(
+            Bounds.of(record, client), at_ten=lambda: ledger.set_limit(record.account, then)
+        )
         run_study(
             record,
             plan,
@@ -130,9 +139,11 @@ def test_a_study_that_could_afford_another_call_makes_it(
         balance = ledger.balance(record.account)
         assert balance.spent == server.books().billed_nanodollars
     assert balance.reserved == 0
+    if then == 1:
+        assert 10 <= plan.scored <= 10 + 8  # what was out; nothing is taken back
+        return
     worst = [plan.bounds.worst_case(ARM, f"tune-{i}", 1) for i in range(len(ROWS))]
-    assert 0 <= limit - balance.spent < max(worst)
-    assert plan.scored > 15
+    assert 0 <= then - balance.spent < max(worst)
     assert plan.refused <= 2  # what was promised is there: workers are not sent in vain
 
 
