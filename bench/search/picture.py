@@ -29,7 +29,10 @@ def main() -> None:
                 colour = COLOURS[curve["method"].split()[0]]
                 axis.plot(budgets, mean, "o-", ms=3, lw=1.4, color=colour, label=curve["method"])
                 axis.fill_between(budgets, low, high, color=colour, alpha=0.15, lw=0)
+        budgets = sorted({p[0] for c in curves if c["family"] == family for p in c["points"]})
         axis.set_xscale("log")
+        axis.set_xticks(budgets, [f"{budget:.2g}" for budget in budgets])
+        axis.minorticks_off()
         axis.set_title(family)
         axis.set_xlabel("dollars for tuning")
         axis.grid(alpha=0.2)
