@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coordinator import recommend
 from coordinator.beliefs import Model
-from coordinator.gain import Bundle, Prospects
+from coordinator.gain import DRAWS, Indices, Prospects
 from coordinator.lengths import Lengths
 from coordinator.pool import Pool
 from coordinator.proposer import Proposer
@@ -18,7 +17,7 @@ from study.config import Arm
 from study.prices import Price
 from study.trials import Trial, TrialState
 
-CANDIDATES: Final = 24
+CANDIDATES: Final = 20
 """Arms not begun that are compared at each step."""
 GAIN_MIN: Final = 2e-5
 """Steps expected to improve the metric by less (on its scale) aren't worth their money."""
@@ -37,10 +36,14 @@ NEGLIGIBLE: Final = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What could be done next for a runner; `gain` is of the answer, `worth` per nanodollar."""
+    """What could be done next for a runner: so many draws on examples, the most telling ones first.
+
+    `gain` is of the answer, for all of it; `worth` is that per nanodollar.
+    """
 
     runner: Runner
-    bundle: Bundle
+    examples: tuple[int, ...]
+    draws: int
     gain: float
     worth: float
 
@@ -135,24 +138,24 @@ class Field:
         if self._prospects is None:
             return None
         rivals = self._rivals()
-        steps = self._steps(available, rivals)
-        worthy = [step for step in steps if step.gain >= GAIN_MIN * self._model.scale]
-        if worthy:
-            return max(worthy, key=lambda step: step.worth)
+        best = self._best(available, rivals)
+        if best is not None:
+            return best
         return self._confirmation(available)
 
     def take(self, step: Step) -> Runner:
         """Plan the first part of a step."""
-        runner, bundle = step.runner, step.bundle
+        runner = step.runner
         if not runner.begun:
             self._candidates.remove(runner)
             runner.trial = replace(runner.trial, number=len(self.runners))
             self.runners.append(runner)
-        chosen = list(bundle.examples[:PORTION])
+        chosen = np.array(step.examples[:PORTION], dtype=np.intp)
         for index in chosen:
-            runner.plan(index, self._examples[index], bundle.draws)
+            runner.plan(int(index), self._examples[index], step.draws)
         assert self._prospects is not None  # noqa: S101
-        self._prospects.take(self._seen.index(runner), chosen, bundle.draws)
+        draws = np.full(len(self._examples), float(step.draws))
+        self._prospects.take(self._seen.index(runner), chosen, draws)
         return runner
 
     def leader(self) -> Runner | None:
@@ -168,7 +171,7 @@ class Field:
         one, other = self._seen.index(leader), self._seen.index(runner)
         return self._prospects.behind(one, other)
 
-    def _rivals(self) -> NDArray[np.intp]:
+    def _rivals(self) -> Indices:
         """The arms of which one might be the answer."""
         return np.array(
             [
@@ -188,33 +191,46 @@ class Field:
             cost -= int(runner.tokens.cost_std_error(self._n[0], runner.pool.price))
         return cost <= self._inference_limit
 
-    def _steps(self, available: int, rivals: NDArray[np.intp]) -> list[Step]:
+    def _best(self, available: int, rivals: Indices) -> Step | None:
+        """The step worth most per nanodollar, if any gains enough to be worth anything."""
         prospects = self._prospects
-        assert prospects is not None  # noqa: S101
-        steps: list[Step] = []
-        if not len(rivals):
-            return steps
-        highest = float(prospects.means[rivals].max())
-        for i in rivals:
-            runner = self._seen[i]
-            if not runner.live or (self.full and not runner.begun):
+        if prospects is None or not len(rivals):
+            return None
+        hope = prospects.means[rivals] + NEGLIGIBLE * prospects.deviations[rivals]
+        hopeful = [
+            int(i)
+            for i in rivals[hope >= prospects.means[rivals].max()]
+            if self._seen[i].live and not (self.full and not self._seen[i].begun)
+        ]
+        found: list[Step] = []
+        for draws in DRAWS:
+            arms = [i for i in hopeful if draws <= self._draws_max(self._seen[i])]
+            if arms:
+                found += self._of_draws(draws, np.array(arms), rivals, available)
+        return max(found, key=lambda step: step.worth, default=None)
+
+    def _of_draws(self, draws: int, arms: Indices, rivals: Indices, available: int) -> list[Step]:
+        """The best step of so many draws on an example, if there is one."""
+        assert self._prospects is not None  # noqa: S101
+        bundles = self._prospects.bundles(arms, draws)
+        gains = self._prospects.gains(arms, bundles, rivals)
+        costs = [self._cost(self._seen[i], draws) for i in arms]
+        worth = gains / (np.outer(costs, bundles.counts) + self._overhead)
+        worth[gains < GAIN_MIN * self._model.scale] = 0.0
+        for at in np.argsort(-worth, axis=None, kind="stable"):
+            j, b = divmod(int(at), len(bundles.counts))
+            if worth[j, b] <= 0.0:
+                break
+            runner = self._seen[arms[j]]
+            examples = tuple(int(e) for e in bundles.order[j, : bundles.counts[b]])
+            if not self._room(runner, examples, draws):
                 continue
-            if prospects.means[i] + NEGLIGIBLE * prospects.deviation(int(i)) < highest:
+            if not self._reaches(runner, examples, draws, available):
+                self.priced_out = True
                 continue
-            bundles = [
-                bundle
-                for bundle in prospects.bundles(int(i), draws_max=self._draws_max(runner))
-                if self._room(runner, bundle)
-            ]
-            afforded = [bundle for bundle in bundles if self._reaches(runner, bundle, available)]
-            self.priced_out |= len(afforded) < len(bundles)
-            if not afforded:
-                continue
-            gains = prospects.gains(int(i), afforded, rivals)
-            for bundle, gain in zip(afforded, gains, strict=True):
-                worth = float(gain) / (self._cost(runner, bundle) + self._overhead)
-                steps.append(Step(runner=runner, bundle=bundle, gain=float(gain), worth=worth))
-        return steps
+            gain, value = float(gains[j, b]), float(worth[j, b])
+            return [Step(runner=runner, examples=examples, draws=draws, gain=gain, worth=value)]
+        return []
 
     def _draws_max(self, runner: Runner) -> int:
         return 1 if runner.arm.repeats_itself else max(FEW_DRAWS_MAX, self._n_of(runner))
@@ -222,31 +238,30 @@ class Field:
     def _n_of(self, runner: Runner) -> int:
         return self._n[max(0, runner.affordable - 1)]
 
-    def _room(self, runner: Runner, bundle: Bundle) -> bool:
+    def _room(self, runner: Runner, examples: Sequence[int], draws: int) -> bool:
         most = REPEATED_DRAWS_MAX if runner.arm.repeats_itself else DRAWS_MAX
-        return all(runner.pool.cells[e].asked + bundle.draws <= most for e in bundle.examples)
+        return all(runner.pool.cells[e].asked + draws <= most for e in examples)
 
-    def _reaches(self, runner: Runner, bundle: Bundle, available: int) -> bool:
-        example = self._examples[bundle.examples[0]]
-        return self._bound(runner.arm, example, bundle.draws) <= available
+    def _reaches(self, runner: Runner, examples: Sequence[int], draws: int, available: int) -> bool:
+        return self._bound(runner.arm, self._examples[examples[0]], draws) <= available
 
-    def _cost(self, runner: Runner, bundle: Bundle) -> float:
+    def _cost(self, runner: Runner, draws: int) -> float:
+        """What one evaluation is expected to cost, in nanodollars."""
         assert runner.tokens is not None  # noqa: S101
-        return len(bundle.examples) * runner.tokens.cost(bundle.draws, runner.pool.price)
+        return runner.tokens.cost(draws, runner.pool.price)
 
     def _confirmation(self, available: int) -> Step | None:
         """The leader on examples that it was not seen on; the answer must rest on all of them."""
         leader = self.leader()
         if leader is None or not leader.live:
             return None
-        unseen = [e for e, cell in enumerate(leader.pool.cells) if not cell.asked]
+        unseen = tuple(e for e, cell in enumerate(leader.pool.cells) if not cell.asked)
         if not unseen:
             return None
-        bundle = Bundle(examples=tuple(unseen), draws=1, noise=1.0)
-        if not self._reaches(leader, bundle, available):
+        if not self._reaches(leader, unseen, 1, available):
             self.priced_out = True
             return None
-        return Step(runner=leader, bundle=bundle, gain=0.0, worth=0.0)
+        return Step(runner=leader, examples=unseen, draws=1, gain=0.0, worth=0.0)
 
     def _gather(self) -> bool:
         """Take what the proposer has ready; whether anything came."""
@@ -275,7 +290,7 @@ class Field:
         if self._prospects is None or candidate not in self._seen:
             return float("inf")
         i = self._seen.index(candidate)
-        return float(self._prospects.means[i]) + self._prospects.deviation(i)
+        return float(self._prospects.means[i] + self._prospects.deviations[i])
 
     def _told(self) -> dict[Arm, float]:
         """What the proposer hears of each arm; one that broke the inference budget is bad."""

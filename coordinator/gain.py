@@ -13,20 +13,33 @@ from numpy.typing import NDArray
 
 from coordinator.beliefs import Floats, Outlook
 
+Indices = NDArray[np.intp]
+
 _Z, _SHARES = np.polynomial.hermite_e.hermegauss(15)
 _SHARES = _SHARES / _SHARES.sum()
 EXAMPLES: Final = (4, 10, 25)
 DRAWS: Final = (1, 4, 16)
 """The bundles compared: so many examples, so many draws on each."""
+NEVER: Final = 1e18
+"""The noise of a bundle that tells nothing."""
+TINY: Final = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bundle:
-    """Draws of an arm that are valued together: which examples, most telling first, how many each."""
+class Bundles:
+    """Draws that are valued together: of each arm, so many on each of the most telling examples.
 
-    examples: tuple[int, ...]
+    Args:
+        draws: on each example.
+        order: [arm, example]: the examples, most telling first.
+        counts: how many of them each bundle takes.
+        noise: [arm, bundle]: the variance with which it tells the arm's mean.
+    """
+
     draws: int
-    noise: float
+    order: Indices
+    counts: tuple[int, ...]
+    noise: Floats
 
 
 class Prospects:
@@ -39,75 +52,57 @@ class Prospects:
 
     def __init__(self, outlook: Outlook, draws_out: Floats) -> None:
         self.means = outlook.means
-        self._covariance = outlook.covariance.copy()
-        self._variance = np.maximum(np.diag(outlook.covariance), 1e-12)
         self._outlook = outlook
-        self._out = draws_out.copy()
+        self._covariance = outlook.covariance.copy()
+        self._variance = np.maximum(np.diag(outlook.covariance), TINY)
+        self._out = np.zeros(draws_out.shape)
         for arm in np.flatnonzero(draws_out.any(axis=1)):
-            out = np.flatnonzero(draws_out[arm])
-            self._narrow(int(arm), self._noise(int(arm), out, draws_out[arm, out], pending=0.0))
+            self.take(int(arm), np.flatnonzero(draws_out[arm]), draws_out[arm])
 
-    def deviation(self, arm: int) -> float:
-        """The standard deviation of an arm's mean."""
-        return float(np.sqrt(max(0.0, self._covariance[arm, arm])))
+    @property
+    def deviations(self) -> Floats:
+        """[arm]: the standard deviations of the means."""
+        return np.sqrt(np.maximum(0.0, np.diag(self._covariance)))
 
     def behind(self, leader: int, arm: int) -> float:
         """How many standard deviations of their difference an arm is behind another."""
         look = self._outlook.covariance
         variance = look[leader, leader] + look[arm, arm] - 2 * look[leader, arm]
-        return float((self.means[leader] - self.means[arm]) / np.sqrt(max(1e-12, variance)))
+        return float((self.means[leader] - self.means[arm]) / np.sqrt(max(TINY, variance)))
 
-    def bundles(self, arm: int, *, draws_max: int) -> list[Bundle]:
-        """What could be drawn next of an arm."""
-        found = []
-        for draws in DRAWS:
-            if draws > max(1, draws_max):
-                break
-            worth = self._reduction(arm, draws)
-            order = np.argsort(-worth, kind="stable")
-            for count in sorted({min(k, len(order)) for k in EXAMPLES}):
-                chosen = order[:count]
-                pending = self._out[arm, chosen]
-                noise = self._noise(arm, chosen, np.full(count, float(draws)), pending=pending)
-                found.append(
-                    Bundle(examples=tuple(int(e) for e in chosen), draws=draws, noise=noise)
-                )
-        return found
+    def bundles(self, arms: Indices, draws: int) -> Bundles:
+        """What could be drawn next of some arms, so many draws at a time."""
+        precision = self._precision(arms, np.full(len(self._out.T), float(draws))[None, :])
+        order = np.argsort(-precision, axis=1, kind="stable")
+        total = np.cumsum(np.take_along_axis(precision, order, axis=1), axis=1)
+        counts = tuple(sorted({min(k, order.shape[1]) for k in EXAMPLES}))
+        noise = 1 / np.maximum(total[:, [k - 1 for k in counts]], 1 / NEVER)
+        return Bundles(draws=draws, order=order, counts=counts, noise=noise)
 
-    def gains(self, arm: int, bundles: list[Bundle], rivals: NDArray[np.intp]) -> Floats:
-        """[bundle]: the expected improvement of the best of the rivals' means."""
-        column = self._covariance[rivals, arm]
-        noise = np.array([bundle.noise for bundle in bundles])
-        moves = column / np.sqrt(max(1e-12, self._covariance[arm, arm]) + noise)[:, None]
+    def gains(self, arms: Indices, bundles: Bundles, rivals: Indices) -> Floats:
+        """[arm, bundle]: the expected improvement of the best of the rivals' means."""
+        columns = self._covariance[np.ix_(arms, rivals)]
+        own = np.maximum(TINY, np.diag(self._covariance)[arms])
+        moves = columns[:, None, :] / np.sqrt(own[:, None] + bundles.noise)[:, :, None]
         means = self.means[rivals]
-        best = (means[None, :, None] + moves[:, :, None] * _Z).max(axis=1)
+        best = (means + moves[..., None, :] * _Z[:, None]).max(axis=-1)
         return np.asarray(np.maximum(0.0, best @ _SHARES - means.max()))
 
-    def take(self, arm: int, examples: list[int], draws: int) -> None:
-        """Plan draws: their result counts as known, though not what it will be."""
-        at = np.array(examples)
-        noise = self._noise(arm, at, np.full(len(at), float(draws)), pending=self._out[arm, at])
-        self._out[arm, at] += draws
-        self._narrow(arm, noise)
-
-    def _narrow(self, arm: int, noise: float) -> None:
+    def take(self, arm: int, examples: Indices, draws: Floats) -> None:
+        """Plan draws [example]: their result counts as known, though not what it will be."""
+        precision = self._precision(np.array([arm]), draws[None, :])[0]
+        noise = 1 / max(float(precision[examples].sum()), 1 / NEVER)
+        self._out[arm, examples] += draws[examples]
         column = self._covariance[:, arm].copy()
-        self._covariance -= np.outer(column, column) / (max(1e-12, column[arm]) + noise)
+        self._covariance -= np.outer(column, column) / (max(TINY, column[arm]) + noise)
 
-    def _reduction(self, arm: int, draws: int) -> Floats:
-        """[example]: by how much so many draws there narrow the variance of the arm's mean."""
-        return self._reduced(arm, slice(None), np.float64(draws), self._out[arm])
-
-    def _reduced(self, arm: int, at: object, draws: object, pending: object) -> Floats:
+    def _precision(self, arms: Indices, draws: Floats) -> Floats:
+        """[arm, example]: how well draws there tell the arm's mean, as if they told nothing else."""
         look = self._outlook
-        spread, told = look.spread[arm][at], look.information[arm][at]
-        left = spread / (1 + spread * told * pending)
-        lever = look.leverage[arm][at] * left / spread
-        return np.asarray(lever**2 / (left + 1 / np.maximum(1e-12, draws * told)))
-
-    def _noise(self, arm: int, at: NDArray[np.intp], draws: Floats, *, pending: object) -> float:
-        """The variance with which draws tell the arm's mean, as if they told nothing else."""
-        variance = self._variance[arm]
-        reduced = np.minimum(self._reduced(arm, at, draws, pending), 0.999 * variance)
-        precision = float((1 / (variance**2 / np.maximum(reduced, 1e-18) - variance)).sum())
-        return 1 / max(precision, 1e-12)
+        spread, told = look.spread[arms], np.maximum(look.information[arms], TINY)
+        left = spread / (1 + spread * told * self._out[arms])
+        lever = look.leverage[arms] * left / spread
+        reduced = lever**2 / (left + 1 / np.maximum(draws * told, TINY))
+        variance = self._variance[arms][:, None]
+        reduced = np.minimum(reduced, 0.999 * variance)
+        return np.asarray(reduced / (variance * (variance - reduced)))

@@ -27,9 +27,9 @@ USUAL_PROMPT, USUAL_ANSWER = 200.0, 200.0
 """Tokens, before anything was seen."""
 SMEAR_WEIGHT: Final = 10.0
 """The correction from a mean of logarithms to a mean: what is expected weighs as much as so many examples."""
-USUAL_VARIATION: Final = 0.6
+USUAL_VARIATION: Final = 0.55
 """Standard deviation over mean of an answer's length between examples, before any were seen."""
-USUAL_VARIATION_EXAMPLES: Final = 6
+USUAL_VARIATION_EXAMPLES: Final = 4
 """How many examples that assumption is worth."""
 
 

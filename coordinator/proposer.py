@@ -24,8 +24,8 @@ from study.space import Choice, Domain, Range, SearchSpace
 
 AHEAD: Final = 6
 """Proposals kept ready: enough to choose from, few enough to be up to date."""
-TREES: Final = 16
-CANDIDATES: Final = 500
+TREES: Final = 12
+CANDIDATES: Final = 200
 """Points whose expected improvement skopt compares for one proposal."""
 REPEATS_MAX: Final = 64
 """Points drawn at random, where skopt repeats itself, before the space is held to be exhausted."""

@@ -199,11 +199,14 @@ def outlook(means: list[float], deviations: list[float]) -> Outlook:
     )
 
 
+def best_gain(prospects: Prospects, arm: int, draws: int) -> float:
+    arms = np.array([arm])
+    return float(prospects.gains(arms, prospects.bundles(arms, draws), np.array([0, 1])).max())
+
+
 def test_a_step_that_cannot_change_which_arm_is_best_gains_nothing() -> None:
     def gain(mean: float) -> float:
-        prospects = Prospects(outlook([0.9, mean], [0.01, 0.05]), np.zeros((2, 4)))
-        bundles = prospects.bundles(1, draws_max=4)
-        return float(prospects.gains(1, bundles, np.array([0, 1])).max())
+        return best_gain(Prospects(outlook([0.9, mean], [0.01, 0.05]), np.zeros((2, 4))), 1, 4)
 
     assert gain(0.9) > gain(0.85) > gain(0.6)
     assert gain(0.2) == pytest.approx(0.0, abs=1e-9)
@@ -211,11 +214,9 @@ def test_a_step_that_cannot_change_which_arm_is_best_gains_nothing() -> None:
 
 def test_a_step_that_was_planned_is_worth_less_the_second_time() -> None:
     prospects = Prospects(outlook([0.9, 0.9], [0.05, 0.05]), np.zeros((2, 4)))
-    arms = np.array([0, 1])
-    before = prospects.gains(0, prospects.bundles(0, draws_max=1), arms).max()
-    prospects.take(0, [0, 1, 2, 3], 16)
-    after = prospects.gains(0, prospects.bundles(0, draws_max=1), arms).max()
-    assert after < before / 2
+    before = best_gain(prospects, 0, 1)
+    prospects.take(0, np.arange(4), np.full(4, 16.0))
+    assert best_gain(prospects, 0, 1) < before / 2
 
 
 def test_near_ties_go_to_the_cheaper() -> None:
