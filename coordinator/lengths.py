@@ -1,7 +1,9 @@
 """Lengths: what requests of an arm use, on all examples, from what was seen of any arm on some.
 
-The logarithms of prompts and answers are sums of effects of arms and of examples (`mixed`), so that
-an arm seen on the short examples only is not taken for a terse one.
+The logarithm of a mean length is a sum of effects of the arm and of the example (`mixed`), so that an
+arm seen on the short examples only is not taken for a terse one. What is seen scatters around that
+mean as a gamma variable does, in proportion to it (McCullagh and Nelder 1989, chapter 8): unlike a
+mean of logarithms, a few answers that a stop string cut short don't pull it down.
 """
 
 import math
@@ -13,20 +15,23 @@ import numpy as np
 
 from coordinator import features, mixed
 from coordinator.features import Block, Features, Floats
-from coordinator.mixed import Mixed
+from coordinator.mixed import Likelihood, Mixed
 from coordinator.pool import Cell, Pool
 from study.prices import MILLION, Price
 from study.space import SearchSpace
 
-ANSWER_NOISE: Final = 0.35
-"""Standard deviation of the logarithm of one answer's length, beside that of others like it."""
+ANSWER_NOISE: Final = 0.4
+"""Standard deviation over mean of one answer's length, beside that of others like it."""
+NOISE_WEIGHT: Final = 10.0
+"""What is expected of that weighs as much as so many answers seen."""
 CELL_NOISE: Final = 0.15
 """The same of the mean of very many, around what arm and example make expected."""
 PROMPT_NOISE: Final = 0.01
-USUAL_PROMPT, USUAL_ANSWER = 200.0, 200.0
+USUAL_ANSWER: Final = 200.0
 """Tokens, before anything was seen."""
-SMEAR_WEIGHT: Final = 10.0
-"""The correction from a mean of logarithms to a mean: what is expected weighs as much as so many examples."""
+ROUNDS: Final = 2
+LOG_MAX: Final = 12.0
+"""Keeps exp() in range while a fit is under way."""
 USUAL_VARIATION: Final = 0.55
 """Standard deviation over mean of an answer's length between examples, before any were seen."""
 USUAL_VARIATION_EXAMPLES: Final = 4
@@ -74,8 +79,22 @@ class Lengths:
     """
 
     def __init__(self, space: SearchSpace, examples: int) -> None:
-        self._prompts = _Logs(_prompt_blocks(space), _ease_blocks(space), space, examples)
-        self._answers = _Logs(_answer_blocks(space), _ease_blocks(space), space, examples)
+        self._prompts = _Logs(
+            _prompt_blocks(space),
+            _ease_blocks(space),
+            noise=PROMPT_NOISE,
+            cell_noise=PROMPT_NOISE,
+            space=space,
+            examples=examples,
+        )
+        self._answers = _Logs(
+            _answer_blocks(space),
+            _ease_blocks(space),
+            noise=ANSWER_NOISE,
+            cell_noise=CELL_NOISE,
+            space=space,
+            examples=examples,
+        )
 
     def fit(self, pools: Sequence[Pool]) -> None:
         """Read all pools."""
@@ -92,63 +111,98 @@ class Lengths:
 
 
 Seen = Callable[[Cell], tuple[float, float]]
-"""The mean seen in a cell, and the variance of its logarithm."""
+"""The mean seen in a cell, and of how many it is."""
 
 
 def _prompt(cell: Cell) -> tuple[float, float]:
-    return max(1.0, cell.prompt_tokens / cell.calls), PROMPT_NOISE**2
+    return max(1.0, cell.prompt_tokens / cell.calls), float(cell.calls)
 
 
 def _answer(cell: Cell) -> tuple[float, float]:
-    return max(1.0, cell.output_tokens / cell.answers), ANSWER_NOISE**2 / cell.answers
+    return max(1.0, cell.output_tokens / cell.answers), float(cell.answers)
 
 
 class _Logs:
-    """A mixed-effects model of logarithms."""
+    """A mixed-effects model of the logarithms of means.
+
+    Args:
+        blocks: of the arms' effects.
+        local: of the examples'.
+        noise: standard deviation over mean of one observation, as expected beforehand.
+        cell_noise: of the mean of very many.
+    """
 
     def __init__(
-        self, blocks: list[Block], local: list[Block], space: SearchSpace, examples: int
+        self,
+        blocks: list[Block],
+        local: list[Block],
+        *,
+        noise: float,
+        cell_noise: float,
+        space: SearchSpace,
+        examples: int,
     ) -> None:
         self._features, self._local = Features(blocks, space), Features(local, space)
         self._examples = examples
-        self._mean, self._smear = math.log(USUAL_ANSWER), 1.0
+        self._mean = math.log(USUAL_ANSWER)
+        self._usual_noise, self._cell_noise = noise, cell_noise
+        self._noise: dict[str, float] = {}
         width = len(self._features.owner), len(self._local.owner)
         self._fitted: Mixed = mixed.unseen(*width, examples=examples)
 
     def fit(self, pools: Sequence[Pool], seen: Seen) -> None:
-        logs, variances = self._read(pools, seen)
-        known = np.isfinite(variances)
-        self._mean = float(logs[known].mean())
-        weights = np.where(known, 1 / (variances + CELL_NOISE**2), 0.0)
-        target = np.where(known, logs - self._mean, 0.0)
+        means, counts = self._read(pools, seen)
+        known = counts > 0
+        self._mean = math.log(float(means[known].mean()))
         phi, psi = self._columns(pools)
-        self._fitted = mixed.fit(phi, psi, mixed.normal(target, weights), examples=self._examples)
-        made = np.exp(self._fitted.predict(phi, psi) + self._mean)[known]
-        weight = SMEAR_WEIGHT * float(np.mean(made))
-        self._smear = (float(np.exp(logs[known]).sum()) + weight) / (float(made.sum()) + weight)
+        self._noise = {}
+        for _ in range(ROUNDS):
+            precision = np.where(known, 1 / self._variance(pools, np.maximum(1, counts)), 0.0)
+            gamma = _gamma(means / math.exp(self._mean), precision)
+            self._fitted = mixed.fit(phi, psi, gamma, examples=self._examples)
+            self._listen(pools, means, counts)
 
     def expected(self, pools: Sequence[Pool], seen: Seen) -> tuple[Floats, Floats]:
         """[arm, example] of what is expected, and [arm]: the variance of its logarithm's mean."""
         phi, psi = self._columns(pools)
-        logs, variances = self._read(pools, seen)
+        means, counts = self._read(pools, seen)
         reach = self._fitted.reach(phi, psi)
-        shares = np.full(logs.shape, 1 / self._examples)
+        shares = np.full(means.shape, 1 / self._examples)
         common = np.einsum("je,jea->ja", shares, reach.through)
-        local = (shares**2 * (reach.own + CELL_NOISE**2)).sum(axis=1)
-        expected = self._fitted.predict(phi, psi) + self._mean + math.log(self._smear)
-        trust = CELL_NOISE**2 / (CELL_NOISE**2 + variances)
-        found = np.exp(expected + np.where(np.isfinite(variances), trust * (logs - expected), 0.0))
-        return found, (common**2).sum(axis=1) + local
+        local = (shares**2 * (reach.own + self._cell_noise**2)).sum(axis=1)
+        expected = np.exp(self._fitted.predict(phi, psi) + self._mean)
+        noise = self._variance(pools, np.maximum(1, counts))
+        trust = np.where(counts > 0, self._cell_noise**2 / noise, 0.0)
+        return expected + trust * (means - expected), (common**2).sum(axis=1) + local
+
+    def _variance(self, pools: Sequence[Pool], counts: Floats) -> Floats:
+        """[arm, example]: of the mean of so many observations, over its square."""
+        noise = np.array([self._noise.get(_kind(p), self._usual_noise) for p in pools])
+        return np.asarray(noise[:, None] ** 2 / counts + self._cell_noise**2)
+
+    def _listen(self, pools: Sequence[Pool], means: Floats, counts: Floats) -> None:
+        """How much observations scatter, for each kind of arm."""
+        rest = means / np.exp(self._fitted.predict(*self._columns(pools)) + self._mean) - 1
+        squares: dict[str, float] = {}
+        seen: dict[str, float] = {}
+        for pool, rests, number in zip(pools, rest, counts, strict=True):
+            beyond = number * (rests**2 - self._cell_noise**2)
+            kind = _kind(pool)
+            squares[kind] = squares.get(kind, 0.0) + float(beyond[number > 0].sum())
+            seen[kind] = seen.get(kind, 0.0) + float((number > 0).sum())
+        for kind, total in squares.items():
+            usual = NOISE_WEIGHT * self._usual_noise**2
+            variance = (total + usual) / (seen[kind] + NOISE_WEIGHT)
+            self._noise[kind] = math.sqrt(max(variance, self._usual_noise**2 / 4))
 
     def _read(self, pools: Sequence[Pool], seen: Seen) -> tuple[Floats, Floats]:
-        logs = np.zeros((len(pools), self._examples))
-        variances = np.full(logs.shape, np.inf)
+        means = np.ones((len(pools), self._examples))
+        counts = np.zeros(means.shape)
         for j, pool in enumerate(pools):
             for e, cell in enumerate(pool.cells):
                 if cell.calls:
-                    mean, variances[j, e] = seen(cell)
-                    logs[j, e] = math.log(mean)
-        return logs, variances
+                    means[j, e], counts[j, e] = seen(cell)
+        return means, counts
 
     def _columns(self, pools: Sequence[Pool]) -> tuple[Floats, Floats]:
         arms = [pool.arm for pool in pools]
@@ -157,6 +211,22 @@ class _Logs:
         )
         psi = self._local.of(arms) * self._local.scales([b.scale for b in self._local.blocks])
         return phi, psi
+
+
+def _gamma(means: Floats, precision: Floats) -> Likelihood:
+    """The (quasi-)likelihood of means with a gamma law, whose inverse relative variances are given."""
+
+    def likelihood(eta: Floats) -> tuple[float, Floats, Floats]:
+        bounded = np.clip(eta, -LOG_MAX, LOG_MAX)
+        share = means * np.exp(-bounded)
+        return -float((precision * (share + bounded)).sum()), precision * (share - 1), precision
+
+    return likelihood
+
+
+def _kind(pool: Pool) -> str:
+    """Arms whose answers end for the same reasons scatter alike."""
+    return f"{pool.arm.model} {pool.arm.params.get('stop')!r}"
 
 
 def _tokens(prompts: Floats, answers: Floats, doubt: float) -> Tokens:

@@ -10,7 +10,7 @@ from coordinator.pool import Pool
 from study.config import Config
 from study.trials import Estimate
 
-EXAMPLES_SHARE: Final = 0.25
+EXAMPLES_SHARE: Final = 0.4
 """The share of the examples that a config must have been seen on."""
 LOWER_BOUND: Final = 1.0
 """Standard errors (of the draws) that a config's value is marked down by in comparisons."""

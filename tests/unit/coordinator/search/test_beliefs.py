@@ -186,6 +186,18 @@ def test_an_arm_seen_on_short_examples_only_is_not_taken_for_a_terse_one() -> No
     assert lengths.tokens([newcomer])[0].output == pytest.approx(225, rel=0.2)
 
 
+def test_a_few_answers_cut_short_are_not_taken_for_the_rule() -> None:
+    random = np.random.default_rng(0)
+    pool = Pool(arm(), 20, PRICE)
+    for index in range(20):
+        for _ in range(4):
+            fill(pool, index, [True], output=3 if random.random() < 0.4 else 200)
+    lengths = Lengths(SPACE, 20)
+    lengths.fit([pool])
+    mean = np.mean([c.output_tokens / c.answers for c in pool.cells])
+    assert lengths.tokens([pool])[0].output == pytest.approx(mean, rel=0.05)
+
+
 def outlook(means: list[float], deviations: list[float]) -> Outlook:
     variance = np.array(deviations) ** 2
     count = len(means)
