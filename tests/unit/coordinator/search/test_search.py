@@ -170,7 +170,7 @@ def test_a_resumed_search_recommends_the_same_given_the_same_results(
 ) -> None:
     first = make_search()
     loop = Loop(first, DOLLAR // 4)
-    loop.run(works_max=150)
+    loop.run(works_max=60)
     resumed = make_search()
     resumed.restore(first.trials)
     for result in loop.results:
