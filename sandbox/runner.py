@@ -464,7 +464,7 @@ class Runner:
 
     def await_end(self, child: Child, clock: Clock) -> tuple[str, str | None, str] | None:
         """Waits until a child that says nothing has ended, or its time."""
-        self.hear(child, clock, [], alone=True)
+        self.hear(child, clock, [], its_end=True)
         if child.status is not None:
             return None
         return "timed_out", None, f"over {self.settings.timeout_s:g} s"
@@ -548,9 +548,9 @@ class Runner:
         sources: list[tuple[socket.socket, tuple[bytes, ...]]],
         nonce: bytes | None = None,
         *,
-        alone: bool = False,
+        its_end: bool = False,
     ) -> list[bytes] | None:
-        """Waits for a wanted word from one of some; None when the child has ended or its time is up."""
+        """Waits for a wanted word; None at the end: the child's or (unless `its_end`) its judge's."""
         poll, still_open = select.poll(), list(sources)
         passed = [b"passed"] if nonce is None else [b"passed", nonce]
         for descriptor in (self.wake, self.jobs):
@@ -559,7 +559,7 @@ class Runner:
             channel.setblocking(False)
             poll.register(channel, select.POLLIN)
         while True:
-            ended = (child.status is not None if alone else child.ended) or clock.left_s() <= 0
+            ended = (child.status is not None if its_end else child.ended) or clock.left_s() <= 0
             for source in list(still_open):
                 channel, wanted = source
                 while source in still_open:

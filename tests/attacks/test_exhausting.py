@@ -19,6 +19,25 @@ ATTACKS = {
         f"    try: signal.signal(s, signal.SIG_IGN)\n    except OSError: pass\n{LOOP}",
         "timeout",
     ),
+    "another clock": (
+        f"import time\ntime.time = time.monotonic = time.perf_counter = lambda: 0\n{LOOP}",
+        "timeout",
+    ),
+    "ignoring SIGTERM and SIGALRM": (
+        "import signal\nfor s in (signal.SIGTERM, signal.SIGALRM, signal.SIGXCPU):\n"
+        f"    signal.signal(s, signal.SIG_IGN)\n{LOOP}",
+        "timeout",
+    ),
+    "time in a child": (
+        f"import os\nif os.fork() == 0:\n    {LOOP}\nos.wait()",
+        "timeout",
+    ),
+    "stopping and starting by turns": (
+        "import os, signal, time\nparent = os.getpid()\nif os.fork() == 0:\n    while True:\n"
+        "        os.kill(parent, signal.SIGSTOP)\n        time.sleep(0.01)\n"
+        f"        os.kill(parent, signal.SIGCONT)\n        time.sleep(0.01)\n{LOOP}",
+        "timeout",
+    ),
     "swallowing every exception": (
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
         "timeout",

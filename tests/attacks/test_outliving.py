@@ -54,12 +54,15 @@ LEAVINGS = {
 }
 
 
+def verdict_of(source: str) -> str:
+    """What it gets itself."""
+    return "fail:left_early" if "os._exit(0)" in source[-12:] else "pass"
+
+
 @pytest.mark.parametrize("name", LEAVINGS)
 def test_nothing_is_left_for_the_next_program(name: str, box: SandboxBox) -> None:
     before, after = box.run([Program(source=LEAVINGS[name], check="pass"), LOOK_AROUND])
-    assert before.verdict == (
-        "fail:left_early" if "os._exit(0)" in LEAVINGS[name][-12:] else "pass"
-    )
+    assert before.verdict == verdict_of(LEAVINGS[name])
     assert after.passed, after.detail
 
 

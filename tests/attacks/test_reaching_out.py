@@ -69,6 +69,70 @@ ATTACKS = {
         " + ['/sys/fs/cgroup/memory.max']: open(path, 'w')",
         ("OSError", "PermissionError"),
     ),
+    "an interface": (
+        "import fcntl, socket, struct\ns = socket.socket(2, 2)\n"
+        "fcntl.ioctl(s, 0x8914, struct.pack('16sh14x', b'lo', 0))",
+        "PermissionError",
+    ),
+    "the routes": (
+        "import socket\ns = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)\n"
+        "s.send(bytes.fromhex('1c000000180005060100000000000000') + bytes(12))\n"
+        "code = int.from_bytes(s.recv(4096)[16:20], 'little', signed=True)\n"
+        "raise OSError(-code, 'netlink')",
+        "PermissionError",
+    ),
+    "a neighbour on the host": (
+        "import socket\nsocket.socket(socket.AF_VSOCK).connect((2, 1))",
+        ("OSError", "PermissionError", "ConnectionResetError", "TimeoutError"),
+    ),
+    "an abstract socket of the host": (
+        "import socket\nsocket.socket(socket.AF_UNIX).connect('\\0/containerd-shim')",
+        "ConnectionRefusedError",
+    ),
+    "swap": (LIBC + "result = libc.swapon(b'/tmp', 0)\n" + FAILS, "PermissionError"),
+    "the machine's end": (LIBC + "result = libc.reboot(0x1234567)\n" + FAILS, "PermissionError"),
+    "another namespace": (
+        LIBC + "result = libc.setns(os.open('/proc/self/ns/net', 0), 0)\n" + FAILS,
+        "PermissionError",
+    ),
+    "the host's name": ("import socket\nsocket.sethostname('x')", "PermissionError"),
+    "the runner's memory, from afar": (
+        LIBC + "class V(ctypes.Structure): _fields_ = [('at', ctypes.c_void_p), ('n', ctypes.c_size_t)]\n"
+        "here, there = V(ctypes.addressof(ctypes.create_string_buffer(8)), 8), V(4096, 8)\n"
+        "result = libc.process_vm_readv(1, ctypes.byref(here), 1, ctypes.byref(there), 1, 0)\n" + FAILS,
+        "PermissionError",
+    ),
+    "the runner by a descriptor": (
+        "import os, signal\nsignal.pidfd_send_signal(os.pidfd_open(1), signal.SIGKILL)",
+        "PermissionError",
+    ),
+    "the ports": (LIBC + "result = libc.iopl(3)\n" + FAILS, "PermissionError"),
+    "the kernel's memory": ("open('/dev/mem', 'rb')", "FileNotFoundError"),
+    "the kernel's image": (
+        "print(open('/proc/kcore', 'rb').read(1)[0])",
+        ("PermissionError", "FileNotFoundError", "IndexError"),
+    ),
+    "the kernel's log": ("open('/dev/kmsg', 'rb')", "FileNotFoundError"),
+    "the machine's devices": (
+        "import os\nopen('/sys/kernel/uevent_seqnum').read()\nopen('/sys/kernel/profiling', 'w')",
+        ("OSError", "PermissionError", "FileNotFoundError"),
+    ),
+    "the firmware": (
+        "import os\nassert os.listdir('/sys/firmware')",
+        ("AssertionError", "FileNotFoundError"),
+    ),
+    "the host's disks": (
+        "import os\nfor name in os.listdir('/sys/block'): open('/dev/' + name, 'rb')\nopen('/dev/sda')",
+        "FileNotFoundError",
+    ),
+    "more CPU time": (
+        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (999, 999))",
+        "ValueError",
+    ),
+    "the real-time class": (
+        "import os\nos.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))",
+        "PermissionError",
+    ),
     "running what it wrote": (
         "import os, shutil\nshutil.copy('/usr/local/bin/python3', 'p')\nos.chmod('p', 0o755)\n"
         "os.execv('./p', ['p'])",
