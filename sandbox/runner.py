@@ -426,6 +426,7 @@ class Runner:
             self.deliver(child, clock, job["source"])
             report = self.hear(child, clock, [(child.channel, (b"ready", b"failed", b"left"))])
             if report is not None and report[0] == b"ready":
+                report = None  # it may be gone already
                 child.channel.settimeout(max(clock.left_s(), 0.001))
                 judged = self.judge_together if job.get("together") else self.judge_apart
                 report = judged(child, clock, job["check"])

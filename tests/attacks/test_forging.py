@@ -21,6 +21,10 @@ ATTACKS = {
         "        try: os.write(d, word)\n        except OSError: pass\nos._exit(0)",
         "fail:left_early",
     ),
+    "a word too early, then away": (
+        "import os\nos.write(3, b'ready')\nos._exit(0)",
+        "fail:left_early",
+    ),
     "a flood of words": (
         "import os\nwhile True:\n    try: os.write(3, b'passed\\0' + os.urandom(16).hex().encode())\n"
         "    except OSError: pass\n",
