@@ -39,6 +39,8 @@ IN_DOUBT_ATTEMPTS_MAX: Final = 2
 """Of one call that end in doubt: each is paid in full."""
 RATE_WAIT_S_MAX: Final = 20.0
 """How long a thread waits for the fleet's rate limit; then it serves another evaluation."""
+LATE_S_MAX: Final = 1.0
+"""How long after its turn a call may still be made: less than the slack of the rate limit's minute."""
 IGNORANT_S: Final = 0.5
 """How often a thread looks whether the provider's limits are known by now."""
 BACK_OFF_S: Final = 0.5
@@ -112,6 +114,12 @@ class Order:
         """The most tokens that a call for n answers can be billed for."""
         most = worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
         return prompt_tokens.bounded(most, self.prompt_tokens.known(self.prompt))
+
+    def tokens_counted(self, n: int) -> int:
+        """What a provider's rate limit counts a call for: no bound is needed where the prompt is known."""
+        most = worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
+        known = self.prompt_tokens.known(self.prompt)
+        return most.completion_tokens + (most.prompt_tokens if known is None else known)
 
 
 class Buyer:
@@ -303,9 +311,9 @@ class Buyer:
 
     def _await_turn(self, call: CallId) -> Turn:
         """Wait, within bounds, until the fleet's rate limit lets this call go."""
-        usage = self._order.worst_case(call.draws)
-        tokens = usage.prompt_tokens + usage.completion_tokens
+        tokens = self._order.tokens_counted(call.draws)
         until_s = min(self._site.clock() + RATE_WAIT_S_MAX, self._ends_s)
+        is_second = False
         while True:
             turn = self._rate_limit.book(tokens, wait_s_max=until_s - self._site.clock())
             if isinstance(turn, Later):
@@ -316,9 +324,15 @@ class Buyer:
                 )
             if turn.wait_s == 0:
                 return turn
+            due_s = self._site.clock() + turn.wait_s
             self._sleep_until(turn)
-            if self._rate_limit.stands(turn):
+            if not self._rate_limit.stands(turn):
+                continue
+            # A stall's turns are lost, or all would call at once when it ends; only once, so that
+            # a machine that is always late still gets on.
+            if is_second or self._site.clock() - due_s <= LATE_S_MAX:
                 return turn
+            is_second = True
 
     def _sleep_until(self, turn: Turn) -> None:
         """Wait for a turn; one booked in ignorance of the limits only as long as nobody knows them."""

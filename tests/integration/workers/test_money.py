@@ -14,11 +14,13 @@ from study.messages import ConfigFailed, Fatal, Scored, Unevaluated
 from study.paid_calls import Begun
 from study.prices import Usage
 from study.prompt_tokens import SLACK_TOKENS
+from study.rate_limit import RateLimit
 from workers.buying import (
     ATTEMPTS_MAX,
     BACK_OFF_S,
     BUYING_S_MAX,
     IN_DOUBT_ATTEMPTS_MAX,
+    LATE_S_MAX,
     RATE_WAIT_S_MAX,
 )
 
@@ -617,3 +619,28 @@ def let_claims_end(bench: Bench) -> None:
     """As time would."""
     for key in bench.site.redis.keys("*claim*"):
         bench.site.redis.delete(key)
+
+
+def test_a_turn_that_was_slept_through_is_lost_once(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    """The turns of a stall do not all call when it ends; a machine that is always late gets on."""
+    now_s, naps = [1_000.0], []
+
+    def oversleep(wait_s: float) -> None:
+        naps.append(wait_s)
+        now_s[0] += wait_s + LATE_S_MAX + 1
+
+    bench = make_bench(limits={"requests_per_minute": 12})
+    bench = bench.with_site(clock=lambda: now_s[0], sleep=oversleep)
+    limit = RateLimit(
+        bench.site.redis,
+        endpoint=bench.site.endpoint(bench.record).name,
+        model=bench.arm.model,
+        requests_per_minute=12,
+        tokens_per_minute=None,
+    )
+    limit.book(1, wait_s_max=0)
+    bench.evaluate()
+    assert len(naps) == 2
+    assert server.books().calls == 1
