@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig
 
 from sandbox import owner
@@ -49,12 +49,20 @@ class DockerSandbox:
         client: of the engine; the sandbox closes it when it is closed.
         image: an image with `python3` (3.10 or later) on its path; see `build_image`.
         runtime: the engine's runtime, such as "runsc" (gVisor); its default if left out.
+        rebuild: makes the image anew where somebody has removed it, and returns its name; without
+            it a missing image is an error.
     """
 
     def __init__(
-        self, *, client: docker.DockerClient, image: str, runtime: str | None = None
+        self,
+        *,
+        client: docker.DockerClient,
+        image: str,
+        runtime: str | None = None,
+        rebuild: Callable[[], str] | None = None,
     ) -> None:
         self._client, self._image, self._runtime = client, image, runtime
+        self._rebuild = rebuild
         self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="sandbox-start")
         self._boxes: set[DockerBox] = set()
         self._lock = threading.Lock()
@@ -86,20 +94,14 @@ class DockerSandbox:
     def _start(self, study: str, limits: Limits, deadline_s: float) -> tuple[str, RunnerChannel]:
         api = self._client.api
         with engine_errors("cannot start a container"):
-            container = api.create_container(
-                self._image,
-                entrypoint=["python3"],
-                command=runner_command(
-                    limits, deadline_s=deadline_s, scratch=SCRATCH, first_uid=FIRST_UID
-                ),
-                hostname="sandbox",
-                user="0:0",
-                working_dir="/",
-                stdin_open=True,  # and closed with our connection: if we die, the runner ends
-                network_disabled=True,
-                labels=owner.labels(study, deadline_s),
-                host_config=api.create_host_config(**self._walls(limits)),
-            )["Id"]
+            try:
+                container = self._created(study, limits, deadline_s)
+            except ImageNotFound:
+                if self._rebuild is None:
+                    raise
+                _log.warning("the image %s was removed: it is built again", self._image)
+                self._image = self._rebuild()
+                container = self._created(study, limits, deadline_s)
             try:
                 streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
                 attached = api.attach_socket(container, params=streams)
@@ -114,6 +116,24 @@ class DockerSandbox:
                 _remove(self._client, container)
                 raise
         return container, channel
+
+    def _created(self, study: str, limits: Limits, deadline_s: float) -> str:
+        """Creates a container that has not started yet."""
+        created: str = self._client.api.create_container(
+            self._image,
+            entrypoint=["python3"],
+            command=runner_command(
+                limits, deadline_s=deadline_s, scratch=SCRATCH, first_uid=FIRST_UID
+            ),
+            hostname="sandbox",
+            user="0:0",
+            working_dir="/",
+            stdin_open=True,  # and closed with our connection: if we die, the runner ends
+            network_disabled=True,
+            labels=owner.labels(study, deadline_s),
+            host_config=self._client.api.create_host_config(**self._walls(limits)),
+        )["Id"]
+        return created
 
     def _walls(self, limits: Limits) -> dict[str, Any]:
         """What the engine holds a container to; what it holds a single program to is the runner's."""

@@ -49,6 +49,23 @@ def connect() -> docker.DockerClient:
         return docker.from_env(timeout=API_TIMEOUT_S, max_pool_size=CONNECTIONS)
 
 
+def expect_runtime(client: docker.DockerClient, runtime: str | None) -> None:
+    """Makes sure that the engine knows a runtime; its default (None) it always does.
+
+    Raises:
+        SandboxError: it does not.
+    """
+    if runtime is None:
+        return
+    with engine_errors("cannot ask the engine for its runtimes"):
+        known = sorted(client.info().get("Runtimes") or {})
+    if runtime not in known:
+        raise SandboxError(
+            f"the engine has no runtime {runtime!r}, only {', '.join(known) or 'its default'}",
+            "Install it and register it in the engine's daemon.json, or leave [sandbox] runtime out.",
+        )
+
+
 def _knock() -> None:
     """Tries the engine's socket itself: docker-py leaves one open where nobody answers."""
     address = os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET

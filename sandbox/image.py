@@ -23,6 +23,9 @@ from sandbox.errors import SandboxError
 REPOSITORY = "bursar-sandbox"
 COMMAND_TIMEOUT_S = 600
 """For `ldd` and `pip install`."""
+PACKAGES_REMEDY = (
+    "Mend the names in [sandbox] packages: each must have a wheel for this machine and this Python."
+)
 LEFT_OUT = {
     "dist-packages",
     "ensurepip",
@@ -159,7 +162,8 @@ def _installed(packages: Sequence[str], work: Path) -> list[Entry]:
     target = work / "packages"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     options = ["--only-binary=:all:", "--no-warn-script-location", "--target", str(target)]
-    _command([*install, *options, "--", *packages], f"cannot install {', '.join(packages)}")
+    failing = f"cannot install [sandbox] packages {', '.join(packages)}"
+    _command([*install, *options, "--", *packages], failing, remedy=PACKAGES_REMEDY)
     home = f"{HOME}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     entries = []
     for at, _, files in os.walk(target):
@@ -170,15 +174,17 @@ def _installed(packages: Sequence[str], work: Path) -> list[Entry]:
     return entries + (list(_shared_libraries(native)) if native else [])
 
 
-def _command(arguments: Sequence[str], failing: str) -> str:
+def _command(arguments: Sequence[str], failing: str, *, remedy: str | None = None) -> str:
+    """Runs a command; with a remedy any failure is an error, without one only that it said nothing."""
     try:
         done = subprocess.run(  # noqa: S603 - our own command line
             arguments, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise SandboxError(f"{failing}: {exc}") from exc
-    if done.returncode and not done.stdout:
-        raise SandboxError(f"{failing}: {done.stderr.strip()[-500:]}")
+    if done.returncode and (remedy or not done.stdout):
+        said = f"{failing}: {done.stderr.strip()[-500:]}"
+        raise SandboxError(said, remedy) if remedy else SandboxError(said)
     return done.stdout
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from sandbox.containers import DockerSandbox
 from sandbox.contract import Sandbox
-from sandbox.engine import connect
+from sandbox.engine import connect, expect_runtime
 from sandbox.errors import SandboxError
 from sandbox.image import build_image
 from sandbox.processes import ProcessSandbox
@@ -36,7 +36,8 @@ def open_sandbox(
         and that is allowed.
 
     Raises:
-        SandboxError: no engine can be reached, or it has no image and cannot be given one.
+        SandboxError: no engine can be reached, it does not know the runtime, or it has no image
+            and cannot be given one.
         ValueError: both an image and packages for it, or processes for something else.
     """
     if image and packages:
@@ -49,12 +50,18 @@ def open_sandbox(
         if allow_processes_for is None:
             raise
         return ProcessSandbox()
+
+    def build() -> str:
+        return build_image(client, packages)
+
+    rebuild = None if image else build
     try:
-        image = image or build_image(client, packages)
+        expect_runtime(client, runtime)
+        image = image or build()
     except SandboxError:
         client.close()
         raise
-    sandbox = DockerSandbox(client=client, image=image, runtime=runtime)
+    sandbox = DockerSandbox(client=client, image=image, runtime=runtime, rebuild=rebuild)
     if evaluations_per_container == 1:
         return sandbox
     return ReusedBoxes(sandbox, uses_max=evaluations_per_container)

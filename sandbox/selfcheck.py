@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import docker
 
 from sandbox.containers import DockerSandbox
-from sandbox.engine import connect, engine_errors
+from sandbox.engine import connect, engine_errors, expect_runtime
 from sandbox.errors import SandboxError
 from sandbox.image import build_image
 from sandbox.limits import Limits
@@ -140,6 +140,7 @@ def self_check(
     checks: list[Check] = []
     try:
         with closing(connect()) as client:
+            expect_runtime(client, runtime)
             checks.append(_engine(client))
             image = image or build_image(client, packages)
             checks.append(Check(name="image", ok=True, detail=image))

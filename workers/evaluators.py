@@ -12,6 +12,7 @@ from study import evaluators, resampling
 from study.paid_calls import PaidCall
 from workers.failures import redacted
 from workers.programs import Api, assemble, task_of
+from workers.sameness import shape
 
 EvalFunc = Callable[..., Mapping[str, Any]]
 """eval_func(responses, **example) -> dict of metrics, as in FLAML."""
@@ -61,7 +62,7 @@ def passes(
     run: Callable[[Sequence[Program]], Sequence[RunResult]],
     seal_key: bytes,
 ) -> list[bool]:
-    """Run each answer as a program; answers that are the same program to the letter, once.
+    """Run each answer as a program; answers that are the same program (see `sameness`), once.
 
     Args:
         calls: what was bought.
@@ -83,9 +84,12 @@ def passes(
         for trusted in [is_sealed(call, seal_key)]
         for completion in call.completions
     ]
-    different = list(dict.fromkeys(programs))  # models repeat themselves: once is enough
-    verdict = dict(zip(different, run(different), strict=True))
-    return [verdict[program].passed for program in programs]
+    shapes = [shape(program) for program in programs]
+    first = dict(zip(reversed(shapes), reversed(programs), strict=True))  # of each shape
+    different = dict.fromkeys(shapes)  # models repeat themselves: once is enough
+    results = run([first[kind] for kind in different])
+    verdict = dict(zip(different, results, strict=True))
+    return [verdict[kind].passed for kind in shapes]
 
 
 def is_sealed(call: PaidCall, seal_key: bytes) -> bool:

@@ -15,6 +15,7 @@ from sandbox import (
     ProcessSandbox,
     Program,
     SandboxError,
+    build_image,
     open_sandbox,
     self_check,
 )
@@ -93,8 +94,9 @@ class TestOnTheEngine:
         assert "build_image" in caught.value.remedy
 
     def test_a_runtime_that_is_missing_is_an_error_that_names_it(self, engine: docker.DockerClient):
-        sandbox = open_sandbox(runtime="no-such-runtime")
-        assert isinstance(sandbox, DockerSandbox)
+        sandbox = DockerSandbox(
+            client=connect(), image=build_image(engine), runtime="no-such-runtime"
+        )
         with pytest.raises(SandboxError, match="no-such-runtime"):
             self.prepare_and_run(sandbox)
 
@@ -109,7 +111,9 @@ class TestOnTheEngine:
 
     def test_a_failed_start_leaves_no_container(self, engine: docker.DockerClient):
         before = {c["Id"] for c in engine.api.containers(all=True)}
-        sandbox = open_sandbox(runtime="no-such-runtime")
+        sandbox = DockerSandbox(
+            client=connect(), image=build_image(engine), runtime="no-such-runtime"
+        )
         box = sandbox.prepare(study="failed-start", limits=Limits(), deadline_s=60)
         with pytest.raises(SandboxError):
             box.run([PROGRAM])

@@ -8,8 +8,17 @@ from pathlib import Path
 import docker
 import pytest
 
-from sandbox import DockerSandbox, Limits, Program, build_image, self_check
+from sandbox import (
+    DockerSandbox,
+    Limits,
+    Program,
+    SandboxError,
+    build_image,
+    open_sandbox,
+    self_check,
+)
 from sandbox.engine import connect
+from sandbox.image import _installed
 
 pytestmark = pytest.mark.docker
 
@@ -107,3 +116,38 @@ def test_the_image_is_built_where_the_temporary_folder_is_another(
 def test_this_host_keeps_every_promise(image: str):
     broken = [check for check in self_check(image=image) if not check.ok]
     assert broken == []
+
+
+def test_an_image_that_was_removed_is_built_again(engine: docker.DockerClient, image: str):
+    mine = f"bursar-sandbox:removed-{os.getpid()}"
+    engine.api.tag(image, *mine.split(":"))
+    rebuilt = []
+
+    def rebuild() -> str:
+        rebuilt.append(mine)
+        engine.api.tag(image, *mine.split(":"))
+        return mine
+
+    sandbox = DockerSandbox(client=connect(), image=mine, rebuild=rebuild)
+    engine.api.remove_image(mine, noprune=True)
+    with sandbox.prepare(study="image", limits=Limits(), deadline_s=60) as box:
+        assert box.run([Program(source="x = 1", check="assert x")])[0].passed
+    sandbox.close()
+    engine.api.remove_image(mine, noprune=True)
+    assert rebuilt == [mine]
+
+
+def test_a_package_that_does_not_exist_is_named(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(SandboxError, match=r"cannot install .sandbox. packages nonesuch") as caught:
+        _installed(["nonesuch"], tmp_path)
+    assert "Mend the names" in caught.value.remedy
+
+
+def test_a_runtime_that_the_engine_does_not_have_is_named_at_the_start(image: str):
+    with pytest.raises(SandboxError, match="no runtime 'nonesuch'") as caught:
+        open_sandbox(image=image, runtime="nonesuch")
+    assert "daemon.json" in caught.value.remedy
+    (found,) = self_check(image=image, runtime="nonesuch")
+    assert not found.ok
+    assert "nonesuch" in found.detail
