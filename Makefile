@@ -5,10 +5,10 @@ PYTHON := sh scripts/python
 IN_ENV := set -a; . ./.bursar/env; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check lint types bench bench-search bench-search-short bench-sandbox down clean
+.PHONY: help setup setup-tests demo test check lint types bench bench-search bench-search-short bench-sandbox bench-sandbox-speed down clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-18s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
 
 setup: ## virtual environment, Redis, Docker engine, sandbox image
 	@$(PYTHON) -m scripts.setup
@@ -44,6 +44,9 @@ bench-search-short: setup ## the same on few worlds, for every day
 
 bench-sandbox: setup ## verdicts on recorded programs against those recorded: ARGS="--share 0.03"
 	@$(IN_ENV) .venv/bin/python bench/sandbox_agreement.py $(ARGS)
+
+bench-sandbox-speed: setup ## programs a second, against a docker run for each: docs/benchmarks/sandbox-speed.md
+	@$(IN_ENV) .venv/bin/python bench/sandbox_speed.py docs/benchmarks/sandbox-speed.md
 
 down: ## stop what the set-up started
 	@$(PYTHON) -m scripts.stop
