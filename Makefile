@@ -5,7 +5,7 @@ PYTHON := sh scripts/python
 IN_ENV := set -a; . ./.bursar/env; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check lint types bench bench-search bench-search-short bench-sandbox bench-sandbox-speed down clean
+.PHONY: help setup setup-tests demo test fuzz check lint types bench bench-search bench-search-short bench-sandbox bench-sandbox-speed down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
@@ -21,6 +21,9 @@ demo: setup ## the main job on the starter problems: a rehearsal, no key, no cos
 
 test: setup-tests ## all tests
 	@$(IN_ENV) .venv/bin/pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder; status=$$?; [ -z "$$BURSAR_UNTESTED" ] || echo "$$BURSAR_UNTESTED"; exit $$status
+
+fuzz: setup-tests ## thousands of cases of bad input, other ones each time
+	@$(IN_ENV) BURSAR_FUZZ=long .venv/bin/pytest tests/fuzz --numprocesses 2 --timeout 3600
 
 check: lint types test ## lint, types and all tests
 

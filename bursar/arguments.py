@@ -161,8 +161,24 @@ def _read(
     for name, remedy in NOT_TAKEN.items():
         if name in config:  # its value is not shown: a config_list holds keys
             raise SpecError(field=name, problem="is an argument of FLAML only", remedy=remedy)
+    try:
+        return _read_tables(config, rows=rows, metric=metric, budget=budget)
+    except RecursionError as exc:
+        raise SpecError(
+            field="config",
+            problem="has lists or tables that are nested too deeply",
+            remedy="write them flatter",
+        ) from exc
+
+
+def _read_tables(
+    config: Mapping[str, Any], *, rows: int, metric: dict[str, Any], budget: Mapping[str, Any]
+) -> Arguments:
     sections = {name: config[name] for name in TABLES if config.get(name) is not None}
     space = {name: _plain(value) for name, value in config.items() if name not in TABLES}
+    for name, value in space.items():
+        if isinstance(value, dict) and set(value) == {"choices"}:
+            _check_choices(value["choices"], name)
     field = "messages" if "messages" in space else "prompt"
     prompts = Prompts.read(_prompts(space.get(field, "{prompt}"), field), field=field)
     if "stop" in space:
@@ -183,6 +199,16 @@ def _read(
         name: sections[name] for name in ("endpoint", "price") if name in sections
     }
     return Arguments(spec=spec, prompts=prompts, where=where)
+
+
+def _check_choices(given: Any, field: str) -> None:
+    if not isinstance(given, list):
+        raise SpecError(
+            field=field,
+            value=given,
+            problem="is no list of choices",
+            remedy="give bursar.choice([...])",
+        )
 
 
 def _prompts(given: Any, field: str) -> list[Any]:

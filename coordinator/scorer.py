@@ -10,6 +10,7 @@ from study import resampling
 from study.connection import Client
 from study.messages import Scored
 from study.paid_calls import PaidCalls
+from study.secrets import hidden
 from study.studies import Studies, StudyRecord
 
 EvalFunc = Callable[..., Mapping[str, Any]]
@@ -61,7 +62,7 @@ class Scorer:
         try:
             curve, error = self._curve(result), ""
         except Exception:  # noqa: BLE001 (the user's code may raise anything: it is kept for them)
-            curve, error = None, traceback.format_exc()[-TRACEBACK_CHARACTERS:]
+            curve, error = None, hidden(traceback.format_exc())[-TRACEBACK_CHARACTERS:]
         return result.model_copy(update={"curve": curve, "unscored": False, "error": error})
 
     def _curve(self, result: Scored) -> dict[int, float]:

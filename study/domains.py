@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from study.errors import SpecError
+from study.errors import SpecError, shown
 
 NUMBER_MAX: Final = 2**53
 """Ends of ranges: past it a float no longer tells whole numbers apart."""
@@ -65,14 +65,14 @@ def numbers(value: object, field: str, *, low: float, high: float) -> Domain:
             raise SpecError(
                 field=field,
                 value=value,
-                problem=f"{number!r} is not a number",
+                problem=f"{shown(number)} is not a number",
                 remedy=f"write a number from {low} to {high}, a list, or {{low = ..., high = ...}}",
             )
         if not low <= number <= high:
             raise SpecError(
                 field=field,
                 value=value,
-                problem=f"{number} is outside {low} to {high}",
+                problem=f"{shown(number)} is outside {low} to {high}",
                 remedy=f"choose values from {low} to {high}",
             )
     return domain

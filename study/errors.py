@@ -16,6 +16,8 @@ from typing import Final
 
 VALUE_CHARACTERS_MAX: Final = 120
 """As much of a wrong value as a message shows."""
+SENTENCE_CHARACTERS_MAX: Final = 600
+"""As much of a sentence: names and numbers in it may be of any length."""
 
 
 class Absent:
@@ -37,9 +39,14 @@ class SpecError(BursarError):
     exit_code = 2
 
     def __init__(self, *, field: str, problem: str, remedy: str, value: object = ABSENT) -> None:
+        field = _cut(field or "''")
+        problem, remedy = (
+            _cut(problem, SENTENCE_CHARACTERS_MAX),
+            _cut(remedy, SENTENCE_CHARACTERS_MAX),
+        )
         self.field, self.problem, self.remedy = field, problem, remedy
         self.value = None if value is ABSENT else value
-        subject = field if value is ABSENT else f"{field} = {_shown(value)}:"
+        subject = field if value is ABSENT else f"{field} = {shown(value)}:"
         super().__init__(f"{subject} {problem}. {_sentence(remedy)}")
 
 
@@ -92,9 +99,19 @@ class NotBegun(Interrupted):
     """The user stopped it while it waited for the coordinator before it to end."""
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+def shown(value: object) -> str:
+    """A value as a message shows it: cut where it is long."""
+    try:
+        return _cut(repr(value))
+    except (
+        ValueError,
+        RecursionError,
+    ):  # an int of thousands of digits; lists in lists without end
+        return f"({type(value).__name__})"
+
+
+def _cut(text: str, characters_max: int = VALUE_CHARACTERS_MAX) -> str:
+    return text if len(text) <= characters_max else text[: characters_max - 3] + "..."
 
 
 def _sentence(text: str) -> str:

@@ -24,6 +24,7 @@ import httpx2
 import openai
 
 from study.rate_limit import Limits
+from study.secrets import HIDDEN, hidden
 from workers import announced
 
 REASON_CHARACTERS_MAX: Final = 300
@@ -39,8 +40,6 @@ OUT_OF_QUOTA: Final = frozenset(
     }
 )
 """Codes that come as 429, and are not transient."""
-SECRET_CHARACTERS_MIN: Final = 8
-"""A shorter word is no key, and hiding it would hide other words' parts."""
 _KEYLIKE: Final = re.compile(r"\b(?:sk|rk|pk|sess)-[\w*.-]{4,}|(?i:bearer)\s+[\w*.~+/=-]{4,}")
 FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
 """Codes of a 400 that speak of one example's content; Azure bills the prompt, and maybe an answer."""
@@ -125,10 +124,7 @@ class InDoubt(CallFailed):
 
 def redacted(text: str, *, secrets: tuple[str, ...] = ()) -> str:
     """A text without what is, or looks like, a key."""
-    for secret in secrets:
-        if len(secret) >= SECRET_CHARACTERS_MIN:
-            text = text.replace(secret, "[key]")
-    return _KEYLIKE.sub("[key]", text)
+    return _KEYLIKE.sub(HIDDEN, hidden(text, others=secrets))
 
 
 def translated(exc: Exception, *, key: str, clock: Callable[[], float] = time.time) -> CallFailed:
@@ -197,9 +193,10 @@ def _retry_after_s(headers: Mapping[str, str], *, clock: Callable[[], float]) ->
             wait_s = float(text) * unit_s
         except ValueError:
             date = email.utils.parsedate_tz(text)
-            if date is None:
+            try:
+                wait_s = -1.0 if date is None else email.utils.mktime_tz(date) - clock()
+            except (ValueError, OverflowError):  # a year or a day that is none
                 continue
-            wait_s = email.utils.mktime_tz(date) - clock()
         if 0 <= wait_s < float("inf"):
             return wait_s
     return None

@@ -1,21 +1,13 @@
 """Logs: JSON lines on standard error, with stable event names; no prompt, no code, no key."""
 
 import logging
-import os
 import sys
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict
 
 from workers.failures import redacted
-
-SECRET_VARIABLES: Final = (
-    "OPENAI_API_KEY",
-    "AZURE_OPENAI_API_KEY",
-    "OPENAI_ADMIN_KEY",
-    "BURSAR_SEAL_KEY",
-)
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -50,5 +42,4 @@ def configure(level: int = logging.INFO) -> None:
 
 
 def _without_secrets(_: object, __: str, line: EventDict) -> str:
-    secrets = tuple(filter(None, (os.environ.get(name) for name in SECRET_VARIABLES)))
-    return redacted(str(line), secrets=secrets)
+    return redacted(str(line))

@@ -17,6 +17,7 @@ from study.errors import (
     Interrupted,
     SpecError,
 )
+from study.secrets import hidden
 
 DEBUG_VARIABLE: Final = "BURSAR_DEBUG"
 
@@ -45,7 +46,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
             )
         except Exception as exc:  # noqa: BLE001 (the command's boundary: nothing leaves unexplained)
             if os.environ.get(DEBUG_VARIABLE):
-                traceback.print_exc(file=sys.stderr)
+                sys.stderr.write(hidden(traceback.format_exc()))
             _end(translated(exc), as_json=bool(kwargs.get("as_json")))
 
     return run
@@ -80,7 +81,7 @@ def _end(error: BursarError, *, as_json: bool) -> NoReturn:
     interrupted = isinstance(error, Interrupted)
     word = "Interrupted" if interrupted else "Error"
     style = "bold yellow" if interrupted else "bold red"
-    message = str(error)
+    message = hidden(str(error))
     screen.notes().print(f"[{style}]{word}:[/] ", end="")
     screen.notes().print(message, markup=False, soft_wrap=True)
     if as_json:
@@ -91,7 +92,7 @@ def _end(error: BursarError, *, as_json: bool) -> NoReturn:
 def _as_json(error: BursarError) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "type": type(error).__name__,
-        "message": str(error),
+        "message": hidden(str(error)),
         "exit_code": error.exit_code,
     }
     if isinstance(error, SpecError):
@@ -104,7 +105,7 @@ def _kept(exc: Exception) -> str:
     try:
         file = made(Home().logs) / "bursar.log"
         with file.open("a", encoding="utf-8") as log:
-            log.writelines(traceback.format_exception(exc))
+            log.write(hidden("".join(traceback.format_exception(exc))))
     except OSError as reason:
         return f"nowhere, since no log can be written ({reason.strerror})"
     return str(file)

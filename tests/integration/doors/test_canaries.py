@@ -1,0 +1,154 @@
+"""Secrets are in the environment and nowhere else: planted, then looked for everywhere after a study."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import redis
+
+from rehearsal import RehearsalServer, Synthetic
+from tests.conftest import free_port, redis_server
+
+from .conftest import MODEL, ROWS
+
+SECRETS: Final = {
+    "OPENAI_API_KEY": "canary-key-0cc175b9c0f1b6a831c399e269772661",
+    "AZURE_OPENAI_API_KEY": "canary-azure-92eb5ffee6ae2fec3ad71c777531578f",
+    "BURSAR_SEAL_KEY": "canary-seal-4a8a08f09d37b73795649038408b5f33",
+}
+PASSWORD: Final = "canary-redis-8277e0910d750195b448797616e091ad"
+JUDGE: Final = """
+import os
+
+def right(responses, **example):
+    return {"right": float(any(example["solution"].strip() in text for text in responses))}
+
+def raising(responses, **example):
+    raise ValueError(f"here it is: {os.environ['OPENAI_API_KEY']} {os.environ['BURSAR_REDIS_URL']}")
+"""
+
+
+@pytest.fixture
+def guarded_url(tmp_path: Path) -> Iterator[str]:
+    """A durable Redis with a password, whose file is looked through, too."""
+    port, folder = free_port(), tmp_path / "redis"
+    folder.mkdir()
+    command = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    command += ["--appendonly", "yes", "--save", ""]
+    with subprocess.Popen(
+        [*command, "--requirepass", PASSWORD], stdout=subprocess.DEVNULL
+    ) as process:
+        with redis.Redis(port=port, password=PASSWORD) as client:
+            client.set_retry(redis.retry.Retry(redis.backoff.ConstantBackoff(0.1), 300))
+            client.ping()
+        yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
+        process.terminate()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[RehearsalServer]:
+    """It wants the planted key, and says so."""
+    rows = [{"id": row["entry_point"], **row} for row in ROWS]
+    with RehearsalServer(
+        problems=rows,
+        models={MODEL: (0.5, 2.0)},
+        source=Synthetic(),
+        api_key=SECRETS["OPENAI_API_KEY"],
+    ) as running:
+        yield running
+
+
+def write_study(folder: Path, endpoint: RehearsalServer, judge: str) -> None:
+    (folder / "canary_judge.py").write_text(JUDGE)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (folder / "study.toml").write_text(f"""
+name = "canary"
+data = {{path = "rows.jsonl", tune_size = 4}}
+metric = {{name = "right", evaluator = "canary_judge:{judge}"}}
+budget = {{optimization_usd = 0.02, inference_usd = 0.001, trials = 2}}
+space = {{model = "{MODEL}", prompt = "{{prompt}}", max_tokens = 200, n = [1, 2]}}
+endpoint = {{base_url = "{endpoint.base_url}", timeout_s = 5.0}}
+limits = {{concurrency = 4}}
+price = [{{model = "{MODEL}", input = 0.5, output = 2.0}}]
+""")
+
+
+def leaks(found: Mapping[str, bytes]) -> set[str]:
+    """Where a secret stands."""
+    secrets = [*SECRETS.values(), PASSWORD]
+    return {place for place, text in found.items() if any(s.encode() in text for s in secrets)}
+
+
+def everything(url: str, folder: Path) -> dict[str, bytes]:
+    """All keys and values of all databases as Redis keeps them, and all files."""
+    found: dict[str, bytes] = {}
+    for database in range(16):
+        with redis.Redis.from_url(url.removesuffix("0") + str(database)) as client:
+            for key in client.scan_iter():
+                found[f"{database} {key!r}"] = key + _value(client, key)
+    kept = [path for path in folder.rglob("*") if path.is_file()]
+    return found | {str(path.relative_to(folder)): path.read_bytes() for path in kept}
+
+
+def _value(client: Any, key: bytes) -> bytes:
+    read = {b"hash": client.hgetall, b"string": client.get, b"set": client.smembers,
+            b"stream": client.xrange, b"zset": lambda k: client.zrange(k, 0, -1),
+            b"list": lambda k: client.lrange(k, 0, -1)}  # fmt: skip
+    return repr(read[client.type(key)](key)).encode()
+
+
+@pytest.mark.parametrize(
+    ("judge", "faults", "code"),
+    [
+        ("right", [], 0),
+        ("right", [{"kind": "cut_after", "next": 1}], 0),
+        ("right", [{"kind": "401", "next": 20}], 4),
+        ("raising", [], None),
+    ],
+    ids=["success", "a cut connection", "a refused key", "a function that tells"],
+)
+def test_no_secret_is_left_anywhere(
+    judge: str,
+    faults: list[Any],
+    code: int | None,
+    guarded_url: str,
+    endpoint: RehearsalServer,
+    tmp_path: Path,
+) -> None:
+    write_study(tmp_path, endpoint, judge)
+    endpoint.set_faults(faults)
+    environment = {
+        **os.environ,
+        **SECRETS,
+        "BURSAR_REDIS_URL": guarded_url,
+        "PYTHONPATH": str(tmp_path),
+        "BURSAR_DEBUG": "1",
+    }
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "workers", "--concurrency=4"],
+            env=environment, cwd=tmp_path, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from bursar.cli import main; main()", "tune", "study.toml"],
+            env=environment, cwd=tmp_path, capture_output=True, timeout=200,
+        )  # fmt: skip
+        command_lines = b"".join(
+            Path(f"/proc/{process}/cmdline").read_bytes() for process in (worker.pid, os.getpid())
+        )
+    finally:
+        worker.terminate()
+        worker.wait(60)
+    found = everything(guarded_url, tmp_path)
+    found |= {"stdout": ended.stdout, "stderr": ended.stderr, "command lines": command_lines}
+    assert code is None or ended.returncode == code, ended.stderr.decode()[-3000:]
+    assert any("paid_calls" in place for place in found) or code == 4
+    assert b"evaluated" in found["worker.log"]
+    assert any(place.startswith("redis/") for place in found)
+    assert leaks(found) == set()
