@@ -193,6 +193,7 @@ class Look:
                     search.record(result)
                 elif isinstance(result, ConfigFailed):
                     search.fail(result.trial, result.reason)
+            search.conclude()
             best = search.recommend()
         finally:
             search.close()

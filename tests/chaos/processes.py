@@ -85,7 +85,8 @@ class Zygote:
             stdout=subprocess.PIPE,
             bufsize=0,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         if not self._ready.wait(WAIT_S):
             raise RuntimeError("the zygote does not come up")
 
@@ -96,6 +97,9 @@ class Zygote:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(WAIT_S)
+        self._listener.join(WAIT_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def start(
         self,

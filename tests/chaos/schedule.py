@@ -23,9 +23,9 @@ PACE: Final = 0.2
 """Of what production takes for its bounds on silence."""
 WORKERS: Final = 2
 EXAMPLES: Final = 16
-CALLS: Final = 150
+CALLS: Final = 60
 """About so many calls a study makes: mishaps strike within them."""
-DEADLINE_S: Final = 120.0
+DEADLINE_S: Final = 300.0
 RESUMES_MAX: Final = 20
 KINDS: Final = (
     "worker killed", "coordinator killed", "Redis killed", "broker flushed", "worker cut off",
@@ -145,7 +145,7 @@ class Run:
         stack.callback(self._client.close)
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (folder / "chaos_judge.py").write_text(JUDGE)
-        limit = self._chance.choice((1.0, 1.0, 0.03))
+        limit = self._chance.choice((0.01, 0.006, 0.006))
         (folder / "study.toml").write_text(
             STUDY.format(limit=limit, base_url=self._server.base_url, seed=seed)
         )
