@@ -56,7 +56,7 @@ class Crash:
     server: RehearsalServer
     environment: dict[str, str]
 
-    def write(self, *, limit: float = 1.0, trials: int = 6, data: Path) -> Path:
+    def write(self, *, limit: float = 0.02, trials: int = 6, data: Path) -> Path:
         """Write the study file."""
         file = self.folder / "study.toml"
         text = STUDY.format(

@@ -136,7 +136,7 @@ def test_a_small_budget_is_never_passed_and_used_to_the_last_call(
     crash: Any, work: Start, problems: Path, client: Client
 ) -> None:
     work()
-    found = crash.run("tune", str(crash.write(data=problems, limit=0.02)))
+    found = crash.run("tune", str(crash.write(data=problems, limit=0.01)))
     assert found["status"] == "complete"
-    assert found["budget"]["spent_usd"] <= 0.02
+    assert found["budget"]["spent_usd"] <= 0.01
     check_books(crash, client, found["study"], in_doubt=False)

@@ -36,6 +36,7 @@ def test_make_alone_lists_the_targets_with_a_line_each(make):
         "setup",
         "demo",
         "test",
+        "fuzz",
         "check",
         "lint",
         "types",
@@ -43,6 +44,8 @@ def test_make_alone_lists_the_targets_with_a_line_each(make):
         "bench-search",
         "bench-search-short",
         "bench-sandbox",
+        "bench-sandbox-speed",
+        "chaos",
         "down",
         "clean",
     ]
