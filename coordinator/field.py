@@ -19,6 +19,8 @@ from study.trials import Trial, TrialState
 
 CANDIDATES: Final = 20
 """Arms not begun that are compared at each step."""
+SHELVE_EVERY: Final = 2
+"""Surveys after which the least promising candidate makes room for a new one."""
 GAIN_MIN: Final = 2e-5
 """Steps expected to improve the metric by less (on its scale) aren't worth their money."""
 PORTION: Final = 6
@@ -88,6 +90,7 @@ class Field:
         self._shelf: list[Runner] = []
         self._seen: list[Runner] = []
         self._prospects: Prospects | None = None
+        self._surveys = 0
         self.waiting = self.priced_out = False
 
     @property
@@ -115,8 +118,8 @@ class Field:
         pools = [runner.pool for runner in self._seen]
         for runner, tokens in zip(self._seen, self._lengths.tokens(pools), strict=True):
             runner.tokens = tokens
-            runner.affordable = len(
-                recommend.affordable(runner.pool, tokens, self._n, self._inference_limit)
+            runner.affordable = recommend.affordable(
+                runner.pool, tokens, self._n, self._inference_limit
             )
         outlook = self._model.outlook(pools, [max(1, runner.affordable) for runner in self._seen])
         draws_out = np.array([runner.pool.draws_out for runner in self._seen], dtype=float)
@@ -269,18 +272,15 @@ class Field:
             self.waiting = False
             return False
         self._proposer.tell(self._told())
+        self._surveys += 1
+        if len(self._candidates) >= CANDIDATES and self._surveys % SHELVE_EVERY == 0:
+            worst = min(self._candidates, key=self._promise)
+            self._candidates.remove(worst)
+            self._shelf.append(worst)
         came = False
-        arm = self._proposer.propose()
-        while arm is not None:
+        while len(self._candidates) < CANDIDATES and (arm := self._proposer.propose()):
             came = True
-            if len(self._candidates) >= CANDIDATES:
-                worst = min(self._candidates, key=self._promise)
-                self._candidates.remove(worst)
-                self._shelf.append(worst)
-                self._candidates.append(self._runner(arm, -1))
-                break
             self._candidates.append(self._runner(arm, -1))
-            arm = self._proposer.propose()
         while self._proposer.exhausted and self._shelf and len(self._candidates) < CANDIDATES:
             self._candidates.append(self._shelf.pop())
         self.waiting = not self._candidates and not self._proposer.exhausted

@@ -324,7 +324,9 @@ def _open(domain: Domain) -> bool:
 
 def _dimension(domain: Domain) -> Any:
     if isinstance(domain, Choice):
-        return Categorical(list(range(len(domain.values))), transform="onehot")
+        return Categorical(
+            list(range(len(domain.values))), transform="identity"
+        )  # trees need no more
     return Real(0.0, 1.0)
 
 

@@ -1,5 +1,6 @@
 """Recommend: from what is believed to the answer; here, so that search and report use one rule."""
 
+import bisect
 import math
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -20,13 +21,15 @@ COST_ERRORS: Final = 2.2
 """Standard errors (of the logarithm) by which a config's mean cost stays under the limit."""
 DEAR_ERRORS: Final = 2.0
 """Standard errors by which its least cost must be above the limit for an arm to die of it."""
+LOOKED_AT: Final = 24
+"""Values of n of an arm that are compared."""
 CONFIDENCE: Final = 1.96
 
 
-def affordable(pool: Pool, tokens: Tokens, n: Sequence[int], limit: int) -> list[int]:
-    """Which of the values of n (by index) a request may ask for, cost's own error included."""
+def affordable(pool: Pool, tokens: Tokens, n: Sequence[int], limit: int) -> int:
+    """How many of the values of n, the first ones, a request may ask for, cost's own error included."""
     few = n[:1] if pool.arm.repeats_itself else n
-    return [i for i, k in enumerate(few) if at_most(pool, tokens, k) <= limit]
+    return bisect.bisect_right(few, limit, key=lambda k: math.ceil(at_most(pool, tokens, k)))
 
 
 def at_most(pool: Pool, tokens: Tokens, n: int) -> float:
@@ -48,7 +51,8 @@ def estimates(
     if pool.examples < EXAMPLES_SHARE * len(pool.cells):
         return []
     found = []
-    for i in affordable(pool, tokens, n, limit):
+    count = affordable(pool, tokens, n, limit)
+    for i in _spread(count):
         mean, draw_error = float(belief.means[i]), float(belief.draw_errors[i])
         error = math.hypot(draw_error, float(belief.example_errors[i]))
         estimate = Estimate(
@@ -63,6 +67,13 @@ def estimates(
         )
         found.append((mean - LOWER_BOUND * draw_error, estimate))
     return found
+
+
+def _spread(count: int) -> list[int]:
+    """The indices looked at of so many values of n: all of few; ever sparser ones of many, and the last."""
+    if count <= LOOKED_AT:
+        return list(range(count))
+    return sorted({round(count ** (k / (LOOKED_AT - 1))) - 1 for k in range(LOOKED_AT)})
 
 
 def best(ranked: Iterable[tuple[float, Estimate]], *, scale: float) -> Estimate | None:
