@@ -6,7 +6,8 @@ no final result is written down in Redis, so that another coordinator can go on;
 twice is free, since what was paid for and what was recorded is kept under the evaluation's id.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ TRIES_MAX: Final = 6
 """How often an evaluation is sent because its infrastructure failed, before it is given up."""
 BACK_OFF_S: Final = (0.5, 2.0, 5.0, 15.0, 30.0)
 """How long to wait before each further try."""
+SURPLUS: Final = 0.25
+"""What waits in the queue beside what is in flight, as a share of it: workers go on while the search thinks.
+Only where the fleet has no more slots than calls may be in flight, or these would be more."""
 HELD_S_MAX: Final = 3600.0
 """How long a living worker may be at one evaluation before it is sent to another as well."""
 PUBLISH: Final = {"max_retries": 60, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 2}
@@ -67,6 +71,7 @@ class Dispatcher:
         self._record, self._clock = record, clock
         self._out: dict[str, Outstanding] = {}
         self._beats: dict[str, int] = {}
+        self._slots = 0
         self._listened_s = clock()
 
     def __len__(self) -> int:
@@ -75,25 +80,30 @@ class Dispatcher:
     @property
     def free(self) -> int:
         """How many more evaluations may be out."""
-        return self._record.spec.limits.concurrency - len(self._out)
+        concurrency = self._record.spec.limits.concurrency
+        surplus = math.ceil(SURPLUS * concurrency) if 0 < self._slots <= concurrency else 0
+        return concurrency + surplus - len(self._out)
 
     @property
     def promised(self) -> int:
         """The sum of the worst cases of what is out, in nanodollars: reserved by now, or soon."""
         return sum(one.worst_case for one in self._out.values())
 
-    def send(self, message: EvaluateExample, *, worst_case: int) -> None:
-        """Write an evaluation down and send it."""
-        name, sent = message.evaluation, keys.sent(self._record.id)
-        self._client.hset(sent, name, message.model_dump_json())
-        self._out[name] = Outstanding(message=message, worst_case=worst_case)
-        self._publish(self._out[name])
+    def send(self, works: Sequence[tuple[EvaluateExample, int]]) -> None:
+        """Write evaluations down, each with its worst case in nanodollars, and send them."""
+        if not works:
+            return
+        written = {message.evaluation: message.model_dump_json() for message, _ in works}
+        self._client.hset(keys.sent(self._record.id), mapping=written)
+        sent = [Outstanding(message=message, worst_case=worst) for message, worst in works]
+        self._out.update({one.message.evaluation: one for one in sent})
+        self._publish(sent)
 
     def send_again_all(self, worst_case: Callable[[EvaluateExample], int]) -> None:
         """Send what an earlier coordinator sent and never got a final result for."""
-        for text in self._client.hvals(keys.sent(self._record.id)):
-            message = EvaluateExample.model_validate_json(text)
-            self.send(message, worst_case=worst_case(message))
+        texts = self._client.hvals(keys.sent(self._record.id))
+        messages = [EvaluateExample.model_validate_json(text) for text in texts]
+        self.send([(message, worst_case(message)) for message in messages])
 
     def done(self, evaluation: str) -> bool:
         """Strike an evaluation off; whether it was out."""
@@ -129,8 +139,7 @@ class Dispatcher:
         now = self._clock()
         self._listen(now)
         lost = self._lost(now)
-        for one in [one for one in self._out.values() if one.due_s <= now] + lost:
-            self._publish(one)
+        self._publish([one for one in self._out.values() if one.due_s <= now] + lost)
         return len(lost)
 
     def _listen(self, now: float) -> None:
@@ -139,6 +148,7 @@ class Dispatcher:
             self._listened_s = now
             return
         alive = fleet.workers(self._client)
+        self._slots = sum(worker.slots for worker in alive)
         fresh = [one for one in alive if self._beats.get(one.life) != one.beat]
         self._beats = {one.life: one.beat for one in alive}
         at_hand = {name for worker in fresh for name in worker.at_hand}
@@ -171,10 +181,19 @@ class Dispatcher:
         for name in [name for name, one in self._out.items() if one.waiting]:
             del self._out[name]
 
-    def _publish(self, one: Outstanding) -> None:
-        message: dict[str, Any] = one.message.model_dump()
-        self._celery.send_task(
-            EVALUATE_EXAMPLE, args=[message], queue=QUEUE, retry=True, retry_policy=PUBLISH
-        )
-        now = self._clock()
-        one.waiting, one.heard_s, one.due_s = False, now, now + HELD_S_MAX
+    def _publish(self, sent: Sequence[Outstanding]) -> None:
+        if not sent:
+            return
+        with self._celery.producer_pool.acquire(block=True) as producer:
+            for one in sent:
+                message: dict[str, Any] = one.message.model_dump()
+                self._celery.send_task(
+                    EVALUATE_EXAMPLE,
+                    args=[message],
+                    queue=QUEUE,
+                    retry=True,
+                    retry_policy=PUBLISH,
+                    producer=producer,
+                )
+                now = self._clock()
+                one.waiting, one.heard_s, one.due_s = False, now, now + HELD_S_MAX

@@ -180,11 +180,12 @@ class Drive:
         if self._catching_up:
             self._catching_up = not self._idle
             return
-        while self._dispatcher.free > 0:
-            work = self._plan.next(available=self._available())
-            self._save_trials()  # before the message: a worker reads the trial
+        works: list[tuple[EvaluateExample, int]] = []
+        available = self._available() if self._dispatcher.free > 0 else 0
+        while len(works) < self._dispatcher.free:
+            work = self._plan.next(available=available)
             if work is None:
-                return
+                break
             message = EvaluateExample(
                 study=self._record.id,
                 trial=work.trial,
@@ -194,7 +195,10 @@ class Drive:
                 draws=work.draws,
             )
             worst_case = self._bounds.worst_case(work.arm, work.example, work.draws)
-            self._dispatcher.send(message, worst_case=worst_case)
+            works.append((message, worst_case))
+            available -= worst_case
+        self._save_trials()  # before the messages: a worker reads the trial
+        self._dispatcher.send(works)
 
     def collect_and_tell(self) -> None:
         """Read what came back, in one block, and tell the plan."""

@@ -96,6 +96,7 @@ class Search:
         self._stale: dict[int, None] = {}
         self._changed: dict[int, None] = {}
         self._results = self._fitted_results = 0
+        self._idle_at: tuple[int, int] | None = None
         self._ranked: list[tuple[float, Estimate]] | None = None
         self._finished: str | None = None
 
@@ -116,6 +117,9 @@ class Search:
 
     def next(self, *, available: int) -> Work | None:
         """The next evaluation whose worst case fits `available` nanodollars, if there is one now."""
+        if self._idle_at == (self._results, available) and not self._field.waiting:
+            return None  # nothing has changed since it was asked the last time
+        self._idle_at = None
         while self._finished is None:
             runner = self._sendable(available)
             if runner is not None:
@@ -130,6 +134,7 @@ class Search:
             if step is not None:
                 self._begin(self._field.take(step))
             elif self._out or self._field.waiting:
+                self._idle_at = (self._results, available) if self._out else None
                 return None
             elif self._fitted_results < self._results:
                 self._fit()
@@ -148,6 +153,7 @@ class Search:
 
     def fail(self, trial: int, reason: str) -> None:
         """The provider refuses the trial's configuration: nothing more is sent for it."""
+        self._idle_at = None
         self._end(self._field.runners[trial], TrialState.FAILED, reason)
         for key in [key for key in self._out if key[0] == trial]:
             del self._out[key]
@@ -219,6 +225,7 @@ class Search:
         return work
 
     def _back(self, result: Evaluation | Work) -> Work | None:
+        self._idle_at = None
         work = self._out.pop(_key(result), None)
         if work is not None:
             self._field.runners[work.trial].out -= 1

@@ -60,7 +60,7 @@ class Office:
             first_draw=first_draw,
             draws=1,
         )
-        self.dispatcher.send(message, worst_case=1)
+        self.dispatcher.send([(message, 1)])
         return message.evaluation
 
     def beat(self, *evaluations: str) -> None:
@@ -201,3 +201,14 @@ def test_a_rate_limit_is_no_failure_however_long_it_lasts(office: Office) -> Non
     for _ in range(TRIES_MAX - 1):
         assert office.dispatcher.try_later(unevaluated(evaluation, retry_after_s=None))
     assert not office.dispatcher.try_later(unevaluated(evaluation, retry_after_s=None))
+
+
+def test_a_surplus_waits_in_the_queue_where_the_fleet_has_no_more_slots_than_calls_may_be_in_flight(
+    office: Office,
+) -> None:
+    concurrency = office.record.spec.limits.concurrency
+    assert office.dispatcher.free == concurrency
+    office.send()
+    office.beat()  # a worker with 4 slots
+    office.dispatcher.send_due()
+    assert office.dispatcher.free == concurrency + concurrency // 4 - 1
