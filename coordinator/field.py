@@ -17,7 +17,7 @@ from study.config import Arm
 from study.prices import Price
 from study.trials import Trial, TrialState
 
-CANDIDATES: Final = 20
+CANDIDATES: Final = 40
 """Arms not begun that are compared at each step."""
 SHELVE_EVERY: Final = 2
 """Surveys after which the least promising candidate makes room for a new one."""

@@ -29,6 +29,8 @@ CANDIDATES: Final = 200
 """Points whose expected improvement skopt compares for one proposal."""
 REPEATS_MAX: Final = 64
 """Points drawn at random, where skopt repeats itself, before the space is held to be exhausted."""
+DESIGN_MIN: Final = 48
+"""Points of the design, at least: they cost nothing, and the field chooses among many."""
 LONG_SHARE: Final = 0.3
 """Of the range of max_tokens, the upper part that is tried."""
 TOLD_MAX: Final = 500
@@ -289,12 +291,13 @@ class _Encoding:
         ]
 
     def design(self, prices: Mapping[str, Price], random: np.random.Generator) -> list[list[Any]]:
-        """The first points: each model with each template, cheap models first.
+        """The first points: each model with each template, cheap models first, over and over.
 
         The other coordinates are spread evenly, each in an order of its own (a Latin hypercube).
         """
         models = sorted(self._space.models, key=lambda m: prices[m].output_nanodollars_per_million)
         pairs = [(m, t) for t in range(len(self._space.templates)) for m in models]
+        pairs *= -(-DESIGN_MIN // len(pairs))
         columns: dict[str, list[Any]] = {}
         for name, domain in self._open.items():
             even = (random.permutation(len(pairs)) + random.random(len(pairs))) / len(pairs)

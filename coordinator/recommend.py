@@ -17,7 +17,7 @@ LOWER_BOUND: Final = 1.0
 """Standard errors (of the draws) that a config's value is marked down by in comparisons."""
 TIE: Final = 0.003
 """Configs within this of the best lower bound are as good: the cheapest of them is taken."""
-COST_ERRORS: Final = 2.2
+COST_ERRORS: Final = 2.3
 """Standard errors (of the logarithm) by which a config's mean cost stays under the limit."""
 DEAR_ERRORS: Final = 2.0
 """Standard errors by which its least cost must be above the limit for an arm to die of it."""
