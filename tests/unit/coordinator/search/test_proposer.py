@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.proposer import ProposerAhead, SkoptProposer
+from coordinator.proposer import DESIGN_MIN, ProposerAhead, SkoptProposer
 from study import space
 from study.config import Arm
 
@@ -61,12 +61,12 @@ def test_the_same_seed_proposes_the_same() -> None:
 def test_proposals_go_where_the_values_are_high() -> None:
     source = proposer({"prompt": "{a}", "stop": ["\n"], "presence_penalty": 0, "model": "cheap"})
     told: dict[Arm, float] = {}
-    for _ in range(40):
+    for _ in range(DESIGN_MIN + 20):
         source.tell(told)
         arm = source.propose()
         assert arm is not None
         told[arm] = -abs(arm.params.get("temperature", -1.0) - 0.3)
-    late = list(told.values())[25:]
+    late = list(told.values())[DESIGN_MIN + 5 :]
     assert sum(value > -0.25 for value in late) > len(late) / 2
 
 
