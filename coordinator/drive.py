@@ -300,6 +300,7 @@ class Drive:
     def _tell(self, scored: Scored) -> None:
         if scored.error:
             self.tally.eval_func_errors += 1
+            self._studies.save_eval_func_error(self._record.id, scored.evaluation, scored.error)
             log.warning("eval_func_raised", study=self._record.id, example=scored.example)
         self._plan.record(scored)
 

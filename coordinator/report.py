@@ -46,6 +46,7 @@ def report(
         "wall_seconds": round(wall_seconds, 3),
         "rehearsal": record.source is Source.REHEARSAL,
         "reason": reason,
+        **eval_func_row(client, record.id),
         "pareto_front": [
             {**estimate_row(spec, one), "config": public_config(spec, one.config)} for one in front
         ],
@@ -87,6 +88,14 @@ def budget_row(client: Client, account: str) -> dict[str, Any]:
     return row
 
 
+def eval_func_row(client: Client, study_id: str) -> dict[str, Any]:
+    """How often the user's function raised, and where; nothing where it never did."""
+    count, tracebacks = Studies(client).eval_func_errors(study_id)
+    if not count:
+        return {}
+    return {"eval_func_errors": {"count": count, "tracebacks": tracebacks}}
+
+
 def trial_row(spec: StudySpec, trial: Trial) -> dict[str, Any]:
     """A trial as JSON values, its config in the API's words."""
     estimate = trial.estimate
@@ -116,6 +125,7 @@ def study_row(client: Client, study_id: str) -> dict[str, Any]:
         "trials": int(client.hlen(keys.trials(study_id))),
         "best": last.get("best"),
         "budget": budget_row(client, record.account),
+        **eval_func_row(client, study_id),
     }
 
 

@@ -80,6 +80,11 @@ def sent(study_id: str) -> str:
     return f"{PREFIX}:{{{study_id}}}:sent"
 
 
+def eval_func_errors(study_id: str) -> str:
+    """Hash, permanent: evaluation id -> the traceback of the user's function, or `` past the first 20."""
+    return f"{PREFIX}:{{{study_id}}}:eval_func_errors"
+
+
 def results_recorded(study_id: str) -> str:
     """Set, permanent: ids of the evaluations whose result is in the stream."""
     return f"{PREFIX}:{{{study_id}}}:results_recorded"
@@ -119,6 +124,7 @@ PERMANENT: Final = (
     results_recorded("*"),
     results("*"),
     sent("*"),
+    eval_func_errors("*"),
 )
 """The keys without a TTL, as patterns; any other key that lives for ever is a leak."""
 

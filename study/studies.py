@@ -20,6 +20,8 @@ from study.trials import Trial
 LEASE_MS: Final = 15_000
 """A coordinator renews its lease at least three times within this; a dead one's ends by itself."""
 WRITE_BLOCK: Final = 500
+TRACEBACKS_MAX: Final = 20
+"""Of a user's function: the next ones say the same."""
 RECORD_FIELDS: Final = (
     "spec",
     "prices",
@@ -241,6 +243,19 @@ class Studies:
         """
         found = self._redis.hget(keys.sent(message.study), message.evaluation)
         return found is not None and EvaluateExample.model_validate_json(found) == message
+
+    def save_eval_func_error(self, study_id: str, evaluation: str, traceback: str) -> None:
+        """Keep what the user's function raised on an evaluation; a repeat changes nothing."""
+        name = keys.eval_func_errors(study_id)
+        kept = traceback if self._redis.hlen(name) < TRACEBACKS_MAX else ""
+        self._redis.hsetnx(name, evaluation, kept)
+
+    def eval_func_errors(self, study_id: str) -> tuple[int, dict[str, str]]:
+        """How many evaluations the user's function raised on, and the tracebacks that were kept."""
+        name = keys.eval_func_errors(study_id)
+        found = self._redis.hscan_iter(name, count=1000)
+        kept = {evaluation: text for evaluation, text in found if text}
+        return int(self._redis.hlen(name)), kept
 
     def save_report(self, study_id: str, report: Mapping[str, Any]) -> None:
         """Keep the study's last report (the JSON of `tune --json`)."""

@@ -77,6 +77,7 @@ def _facts(report: Json, inference_limit_usd: float | None, file: Path | None) -
         ]
     )
     grid.add_row("search", f"{counts}, {figures.duration(report['wall_seconds'])}")
+    add_eval_func_errors(grid, report)
     if report.get("reason"):
         grid.add_row("ended", report["reason"])
     if file is not None:
@@ -129,8 +130,19 @@ def study(row: Json) -> RenderableType:
     grid.add_row("in doubt", figures.usd(budget["in_doubt_usd"]))
     add_alarm(grid, budget)
     grid.add_row("trials", str(row["trials"]))
+    add_eval_func_errors(grid, row)
     grid.add_row("created", _time(row["created_at_s"]))
     return grid
+
+
+def add_eval_func_errors(grid: Table, row: Json) -> None:
+    """A row where the user's function raised: how often, and one traceback."""
+    if found := row.get("eval_func_errors"):
+        words = f"on {figures.counted(found['count'], 'evaluation')}, which count for nothing\n"
+        text = Text(words, style="yellow")
+        evaluation, traceback = next(iter(found["tracebacks"].items()), ("", ""))
+        text.append(f"{evaluation}\n{traceback.rstrip()}", style="dim")
+        grid.add_row("eval_func raised", text)
 
 
 def add_alarm(grid: Table, budget: Json) -> None:

@@ -24,7 +24,7 @@ CHECKED = (
     "nothing stays reserved; nothing billed above its reservation",
     "settled exactly <= billed by the endpoint <= spent; spent - billed <= in doubt",
     "every call settled once; every answer delivered is stored, or in doubt",
-    "no draw stored twice; every result in the stream once, and counted once",
+    "no draw stored twice; every result in the stream once, and counted once; eval_func's errors, too",
     "every evaluation that was sent has its result; no message is left that asks for more",
     "the recommendation is that of the same results replayed in one go",
     "no key without a TTL that is not on the permanent list",
@@ -167,6 +167,9 @@ class Look:
         counted, paid_for = self.report["completions_paid"], sum(r.draws for r in self.scored)
         if counted != paid_for:
             yield f"{counted} completions are counted, {paid_for} in the results"
+        raised = sum(bool(result.error) for result in self.scored)
+        if self.report.get("eval_func_errors", {"count": 0})["count"] != raised:
+            yield f"eval_func raised {raised} times, reported: {self.report['eval_func_errors']}"
         costs = sum(result.paid.cost_nanodollars for result in self.scored)
         kept = sum(paid.cost_nanodollars for paid in self.stored.values())
         if costs != kept and not any(isinstance(r, ConfigFailed) for r in self.results):

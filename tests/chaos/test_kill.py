@@ -14,7 +14,7 @@ from study import keys
 from study.connection import Client
 from study.ledger import Ledger
 from study.paid_calls import PaidCall
-from study.studies import Studies
+from study.studies import Studies, StudyStatus
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +116,24 @@ def test_an_interrupted_study_says_how_to_go_on_and_goes_on(
     found = crash.run("resume", study)
     assert found["status"] == "complete"
     check_books(crash, client, study, in_doubt=False)
+
+
+def test_after_ctrl_c_no_worker_begins_a_call_even_if_its_message_was_sent_before(
+    crash: Any, work: Start, problems: Path, client: Client
+) -> None:
+    coordinator = crash.begin("tune", str(crash.write(data=problems)))  # nobody works yet
+    studies = Studies(client)
+    wait_until(lambda: bool(studies.ids()))
+    (study,) = studies.ids()
+    wait_until(lambda: client.hlen(keys.sent(study)) >= 3)
+    os.kill(coordinator.pid, signal.SIGINT)
+    wait_until(lambda: studies.status(study) is StudyStatus.STOPPING)
+    work()
+    _, err = coordinator.communicate(timeout=120)
+    assert coordinator.returncode == 130
+    assert f"bursar resume {study}" in err
+    assert crash.server.books().calls == 0
+    assert studies.status(study) is StudyStatus.INTERRUPTED
 
 
 def test_two_coordinators_never_drive_one_study(

@@ -61,6 +61,15 @@ def test_no_recommendation_is_said_to_be_none() -> None:
     assert "No configuration" in outcome(best=None, config=None)
 
 
+def test_what_eval_func_raised_is_counted_and_shown() -> None:
+    errors = {"count": 3, "tracebacks": {"a/tune-1/0+2": "Traceback\nValueError: a bad day"}}
+    assert "eval_func raised" not in outcome()
+    text = outcome(eval_func_errors=errors)
+    assert "eval_func raised" in text
+    assert "3 evaluations" in text
+    assert "ValueError: a bad day" in text
+
+
 def test_a_table_of_trials_fits_a_terminal_and_numbers_the_prompts() -> None:
     rows = [
         {"trial": 0, "state": "COMPLETE", "reason": "", "config": REPORT["config"], "best": REPORT["best"]},

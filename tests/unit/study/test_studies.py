@@ -11,7 +11,15 @@ from study.connection import Client
 from study.errors import StudyBusy, UnknownStudy
 from study.prices import Price
 from study.spec import StudySpec
-from study.studies import LEASE_MS, WRITE_BLOCK, Source, Studies, StudyRecord, StudyStatus
+from study.studies import (
+    LEASE_MS,
+    TRACEBACKS_MAX,
+    WRITE_BLOCK,
+    Source,
+    Studies,
+    StudyRecord,
+    StudyStatus,
+)
 from study.trials import Estimate, Trial, TrialState
 
 ARM = Arm(model="m", template=1, params={"temperature": 0.5, "max_tokens": 100, "stop": ["\n"]})
@@ -131,6 +139,18 @@ def test_a_config_reads_as_a_user_would_pass_it() -> None:
     }
     messages = [{"role": "user", "content": "b"}]
     assert config.as_parameters(["a", messages])["messages"] == messages
+
+
+def test_what_a_users_function_raised_is_counted_once_and_the_first_are_kept(
+    studies: Studies,
+) -> None:
+    assert studies.eval_func_errors("s") == (0, {})
+    for number in (*range(TRACEBACKS_MAX + 5), 0):  # the first one again, as after a resume
+        studies.save_eval_func_error("s", f"a/tune-{number}/0+1", f"ValueError: {number}")
+    count, kept = studies.eval_func_errors("s")
+    assert count == TRACEBACKS_MAX + 5
+    assert len(kept) == TRACEBACKS_MAX
+    assert kept["a/tune-0/0+1"] == "ValueError: 0"
 
 
 def test_two_coordinators_cannot_drive_a_study(studies: Studies, client: Client) -> None:
