@@ -22,6 +22,8 @@ GRACE_S = 10.0
 """For an answer, beyond the longest that the runner itself lets a program take."""
 WALL_FACTOR = 5
 """How many timeouts that is: the runner's clock stands still while a program waits for a CPU."""
+AHEAD_BYTES = 1 << 14
+"""A job up to here is sent while the one before it runs: it fits into the pipe, so nobody is kept."""
 ANSWER_BYTES = 1 << 20
 """No answer is as long; a longer one means that the stream is broken."""
 _HEADER = struct.Struct(">I")
@@ -126,6 +128,8 @@ class RunnerChannel:
     def __init__(self, stream: Stream, limits: Limits) -> None:
         self._stream, self._limits = stream, limits
         self._together: set[str] = set()  # checks that can't be run apart from their program
+        self._ahead: bytes | None = None  # the job that was sent before its time
+        self._early: tuple[bytes, dict[str, Any]] | None = None  # one that is answered already
 
     def expect_ready(self) -> None:
         """Waits until the runner has said that it is warm.
@@ -142,11 +146,18 @@ class RunnerChannel:
         Raises:
             SandboxError: the runner is gone, late, or does not make sense.
         """
-        return [self._run_one(program) for program in programs]
+        return [
+            self._run_one(program, programs[place] if place < len(programs) else None)
+            for place, program in enumerate(programs, start=1)
+        ]
 
-    def _run_one(self, program: Program) -> RunResult:
+    def _is_too_long(self, program: Program) -> bool:
         exchanged = sum(len(each.stdin) + len(each.stdout) for each in program.exchanges)
-        if len(program.source) + len(program.check) + exchanged > self._limits.program_kb * 1024:
+        long = len(program.source) + len(program.check) + exchanged
+        return long > self._limits.program_kb * 1024
+
+    def _run_one(self, program: Program, following: Program | None) -> RunResult:
+        if self._is_too_long(program):
             return RunResult(
                 outcome=Outcome.failed,
                 exception="ProgramTooLong",
@@ -157,29 +168,54 @@ class RunnerChannel:
             if results[-1].passed:
                 results.append(self._exchange(program, each))
         if not results:
-            return self._check(program)
+            return self._check(program, following)
         return replace(results[-1], duration_s=sum(result.duration_s for result in results))
 
-    def _check(self, program: Program) -> RunResult:
+    def _check(self, program: Program, following: Program | None) -> RunResult:
         """Has the check run apart from the program, where that can be done."""
-        job: dict[str, Any] = {"source": program.source, "check": program.check}
+        ahead = None
+        if following is not None and not following.exchanges and not self._is_too_long(following):
+            ahead = self._job(following)
         if program.check not in self._together:
-            answer = self._ask(job)
+            answer = self._ask(self._job(program), ahead)
             if answer.get("outcome") != "together":
                 return self._result({**answer, "apart": True})
             self._together.add(program.check)
-        return self._result(self._ask({**job, "together": True}))
+        return self._result(self._ask(self._job(program)))
+
+    def _job(self, program: Program) -> dict[str, Any]:
+        job: dict[str, Any] = {"source": program.source, "check": program.check}
+        return {**job, "together": True} if program.check in self._together else job
 
     def _exchange(self, program: Program, exchange: Exchange) -> RunResult:
         job = {"source": program.source, "stdin": exchange.stdin, "stdout": exchange.stdout}
         return self._result({**self._ask(job), "apart": True})
 
-    def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, job: dict[str, Any], ahead: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Has a job done; the one `ahead`, which mostly is asked next, is sent while it runs."""
         body = json.dumps(job).encode()
+        early, self._early = self._early, None
+        if early is not None and early[0] == body:
+            return early[1]
+        if self._ahead is not None and self._ahead != body:  # another has come between
+            self._early, self._ahead = (self._ahead, self._answer()), None
+        if self._ahead is None:
+            self._send(body)
+        self._ahead = None
+        if ahead is not None and self._early is None:
+            later = json.dumps(ahead).encode()
+            if len(later) <= AHEAD_BYTES:
+                self._send(later)
+                self._ahead = later
+        return self._answer()
+
+    def _send(self, body: bytes) -> None:
         try:
             self._stream.send(_HEADER.pack(len(body)) + body)
         except OSError as exc:
             raise SandboxError(f"the runner is gone: {exc or type(exc).__name__}") from exc
+
+    def _answer(self) -> dict[str, Any]:
         return self._receive(self._limits.timeout_s * WALL_FACTOR + GRACE_S)
 
     def _result(self, answer: dict[str, Any]) -> RunResult:

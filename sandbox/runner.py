@@ -6,7 +6,7 @@ on standard output, both moved out of the programs' reach before the first of th
 job it has a child forked ahead, confined to its own uid, folder and limits, with nothing of the job in
 its memory. The child is given the source, and what comes then depends on the test:
 
-- a check is run by a judge, a process forked for it under another uid, which calls the child's functions;
+- a check is run by a judge, forked ahead with the child under another uid, which calls the child's functions;
 - a check that can't be run apart goes to the child itself, with a nonce that it says back at the end;
 - of an exchange the child gets the input alone, and the runner compares its output.
 
@@ -38,6 +38,7 @@ WALL_FACTOR = 5  # however long a program waits for a CPU, it ends after this ma
 CONFINE_TIMEOUT_S = 10.0  # for a child to give up what it must, on a busy machine
 SPARE_OUTPUT_BYTES = 1 << 16  # of an exchange, beyond twice what is expected: more is wrong anyhow
 CONFINED = b"confined"
+OOM_FIRST, OOM_NEXT = 1000, 900  # where memory runs out a program goes first, its judge next
 RECURSION = 3000  # HumanEval/49 tests to a depth of 1,101; the C stack holds more than this
 MIB = 1 << 20
 WARM = (  # what programs like to import: paid for once per box
@@ -106,14 +107,16 @@ def take_streams() -> tuple[int, int]:
 # The child: from the fork to its report.
 
 
-def confine(settings: Settings, number: int, home: str) -> None:
+def confine(settings: Settings, number: int, home: str, oom: int) -> None:
     """Gives up all that a program, or its judge, does not need: session, memory, descriptors, uid."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGCHLD, signal.SIGALRM):
         signal.signal(name, signal.SIG_DFL)
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # where memory runs out, the program goes first, not the runner
+    with suppress(OSError):
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(file, b"%d" % oom)
+        os.close(file)
     for limit, amount in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, int(settings.timeout_s * 2) + 2),  # a second belt to the clock
@@ -239,9 +242,9 @@ def lines(text: bytes) -> list[bytes]:
 
 
 class Judge:
-    """A process that runs a check, out of the program's reach."""
+    """A process that waits for a check, out of the reach of the program that it will judge."""
 
-    def __init__(self, settings: Settings, wire: socket.socket, check: str) -> None:
+    def __init__(self, settings: Settings, wire: socket.socket) -> None:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.status: int | None = None
         self.pid = os.fork()
@@ -252,24 +255,32 @@ class Judge:
                 os.dup2(calls, 4, inheritable=False)
                 os.closerange(5, 1 << 20)
                 channel, wire = socket.socket(fileno=3), socket.socket(fileno=4)
-                confine(settings, 0, "/")
                 try:
-                    word = judging.judge(wire, check, execute).encode()
-                except SystemExit as error:
-                    word = b"left\0" + describe_judged(error)
-                except BaseException as error:  # noqa: BLE001 - it is the verdict
-                    word = b"failed\0" + describe_judged(error)
-                channel.send(word)
+                    confine(settings, 0, "/", OOM_NEXT)
+                except OSError as error:
+                    channel.send(f"a judge could not be confined: {error}".encode())
+                else:
+                    channel.send(CONFINED)
+                    channel.send(hold_court(channel, wire))
             finally:
                 os._exit(0)
         theirs.close()
-        wire.close()
+
+
+def hold_court(channel: socket.socket, wire: socket.socket) -> bytes:
+    """Runs the check that comes against the program at the end of the wire; returns its word."""
+    try:
+        return judging.judge(wire, receive_text(channel), execute).encode()
+    except SystemExit as error:
+        return b"left\0" + describe_judged(error)
+    except BaseException as error:  # noqa: BLE001 - it is the verdict
+        return b"failed\0" + describe_judged(error)
 
 
 class Child:
     """A process that waits, confined, for the program that it will be."""
 
-    def __init__(self, settings: Settings, number: int) -> None:
+    def __init__(self, settings: Settings, number: int, *, judged: bool) -> None:
         self.home = os.path.join(settings.scratch, str(number))
         self.status: int | None = None
         self.judge: Judge | None = None
@@ -288,7 +299,7 @@ class Child:
                 os.closerange(5, 1 << 20)
                 channel, wire = socket.socket(fileno=3), socket.socket(fileno=4)
                 try:
-                    confine(settings, number, self.home)
+                    confine(settings, number, self.home, OOM_FIRST)
                     channel.send(CONFINED)
                 except OSError as error:
                     channel.send(f"a program could not be confined: {error}".encode())
@@ -298,6 +309,13 @@ class Child:
                 leave(0)
         theirs.close()
         wire.close()
+        if judged:
+            self.judge = Judge(settings, self.wire)
+
+    @property
+    def pids(self) -> list[int]:
+        """Its process, and its judge's where there is one."""
+        return [self.pid, *([self.judge.pid] if self.judge else [])]
 
     @property
     def ended(self) -> bool:
@@ -305,12 +323,21 @@ class Child:
         judge = self.judge
         return self.status is not None or (judge is not None and judge.status is not None)
 
+    def dismiss_judge(self) -> None:
+        """Ends the judge, which has nothing to do."""
+        if self.judge is not None:
+            os.kill(self.judge.pid, signal.SIGKILL)
+            os.waitpid(self.judge.pid, 0)
+            self.judge.channel.close()
+            self.judge = None
+
     def expect_confined(self) -> None:
-        """Waits until the process has given up what it must, before it is given a program."""
-        self.channel.settimeout(CONFINE_TIMEOUT_S)
-        said = self.channel.recv(REPORT_BYTES)
-        if said != CONFINED:
-            raise RuntimeError(said.decode("utf-8", "replace") or "a program's process ended early")
+        """Waits until it, and its judge, have given up what they must, before there is a program."""
+        for channel in (self.channel, *([self.judge.channel] if self.judge else [])):
+            channel.settimeout(CONFINE_TIMEOUT_S)
+            said = channel.recv(REPORT_BYTES)
+            if said != CONFINED:
+                raise RuntimeError(said.decode("utf-8", "replace") or "a process ended early")
 
 
 # The runner's side: deliver, listen, judge, clean up.
@@ -333,9 +360,9 @@ def processes() -> int:
 class Clock:
     """A program's time, which stands still while it, or its judge, waits for a CPU that others use."""
 
-    def __init__(self, pid: int, timeout_s: float, alone: bool) -> None:
-        self.pids, self.timeout_s, self.alone = [pid], timeout_s, alone
-        self.delay_s, self.start = run_delay_s(pid), time.monotonic()
+    def __init__(self, pids: list[int], timeout_s: float, alone: bool) -> None:
+        self.pids, self.timeout_s, self.alone = pids, timeout_s, alone
+        self.delay_s, self.start = sum(map(run_delay_s, pids)), time.monotonic()
 
     def watch(self, pid: int) -> None:
         """Counts another process of ours in; it has just begun."""
@@ -376,6 +403,7 @@ class Runner:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
         self.alone = os.getpid() == 1  # in a container: every other process here is a program's
+        self.judged = True  # whether the last job was judged apart: the next will be, mostly
 
     def serve(self) -> None:
         """Serves until the worker closes the stream."""
@@ -389,7 +417,7 @@ class Runner:
         The child is forked before the job is read, and of the job before nothing is left by then:
         it lived in this function's frame. So no program's memory holds another program or a check.
         """
-        child = Child(self.settings, number)
+        child = Child(self.settings, number, judged=self.judged)
         try:
             job = read_job(self.jobs)
             result = job and self.judge(child, job)
@@ -401,9 +429,14 @@ class Runner:
 
     def judge(self, child: Child, job: dict[str, Any]) -> dict[str, Any]:
         """Runs one job in a child, and says what became of it."""
-        child.expect_confined()
         kills_before = oom_kills()
-        clock = Clock(child.pid, self.settings.timeout_s, self.alone)
+        self.judged = "check" in job and not job.get("together")
+        if not self.judged:
+            child.dismiss_judge()
+        elif child.judge is None:
+            child.judge = Judge(self.settings, child.wire)
+        child.expect_confined()
+        clock = Clock(child.pids, self.settings.timeout_s, self.alone)
         said = (
             self.converse(child, clock, job) if "check" in job else self.exchange(child, clock, job)
         )
@@ -423,8 +456,9 @@ class Runner:
         report = None
         with suppress(OSError):  # the child has gone, or closed its end, or does not listen
             child.channel.send(b"functions")
-            self.deliver(child, clock, job["source"])
-            report = self.hear(child, clock, [(child.channel, (b"ready", b"failed", b"left"))])
+            self.deliver(child.channel, clock, job["source"])
+            words = (b"ready", b"failed", b"left")
+            report = self.hear(child, clock, [(child.channel, words)], its_end=True)
             if report is not None and report[0] == b"ready":
                 report = None  # it may be gone already
                 child.channel.settimeout(max(clock.left_s(), 0.001))
@@ -437,24 +471,27 @@ class Runner:
         return self.told(report)
 
     def judge_apart(self, child: Child, clock: Clock, check: str) -> list[bytes] | None:
-        """Has a process of its own run the check; returns its word, or the child's last."""
+        """Has the judge run the check; returns its word, or the child's last."""
+        judge = child.judge
+        if judge is None:
+            raise RuntimeError("there is no judge")
+        child.wire.close()  # so that the child, too, sees the judge's end
         child.channel.send(b"apart")
-        judge = child.judge = Judge(self.settings, child.wire, check)
-        clock.watch(judge.pid)
+        with suppress(OSError):  # the judge has gone: it is heard of below
+            self.deliver(judge.channel, clock, check)
         words = (b"passed", b"failed", b"left", b"together")
         report = self.hear(
             child, clock, [(judge.channel, words), (child.channel, (b"failed", b"left"))]
         )
         if report is None and judge.status is not None and os.WIFSIGNALED(judge.status):
             child.status = judge.status  # what the program had it compare was more than it may take
-        judge.channel.close()
         return report
 
     def judge_together(self, child: Child, clock: Clock, check: str) -> list[bytes] | None:
         """Has the child run the check itself; a pass is its nonce said back."""
         nonce = os.urandom(16).hex().encode()
         child.channel.send(nonce)
-        self.deliver(child, clock, check)
+        self.deliver(child.channel, clock, check)
         words = (b"passed", b"failed", b"left")
         return self.hear(child, clock, [(child.channel, words)], nonce)
 
@@ -478,14 +515,14 @@ class Runner:
         most = 2 * len(job["stdout"].encode("utf-8", "surrogatepass")) + SPARE_OUTPUT_BYTES
         with suppress(OSError):
             child.channel.send(b"script")
-            self.deliver(child, clock, job["source"])
+            self.deliver(child.channel, clock, job["source"])
         data = memoryview(job["stdin"].encode("utf-8", "surrogatepass"))
         output, reading = bytearray(), True
         child.wire.setblocking(False)
         child.channel.setblocking(False)
         poll = select.poll()
-        for descriptor in (self.wake, self.jobs):
-            poll.register(descriptor, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        poll.register(self.jobs, select.POLLRDHUP)  # the next job may be there; only an end counts
         while True:
             ended = child.status is not None or clock.left_s() <= 0
             data = self.feed(child.wire, data)
@@ -522,13 +559,13 @@ class Runner:
             return "passed", None, ""
         return "failed", "AssertionError", "it prints something else than is expected"
 
-    def deliver(self, child: Child, clock: Clock, text: str) -> None:
-        """Sends a text to a child that may not want it, within its time."""
+    def deliver(self, channel: socket.socket, clock: Clock, text: str) -> None:
+        """Sends a text to a process that may not want it, within its time."""
         data = text.encode("utf-8", "surrogatepass")
-        child.channel.send(HEADER.pack(len(data)))
+        channel.send(HEADER.pack(len(data)))
         for start in range(0, len(data), PACKET_BYTES):
-            child.channel.settimeout(max(clock.left_s(), 0.001))
-            child.channel.send(data[start : start + PACKET_BYTES])
+            channel.settimeout(max(clock.left_s(), 0.001))
+            channel.send(data[start : start + PACKET_BYTES])
 
     def feed(self, wire: socket.socket, data: memoryview) -> memoryview:
         """Gives a script what it takes of its input, and hangs up behind it; returns the rest."""
@@ -554,8 +591,8 @@ class Runner:
         """Waits for a wanted word; None at the end: the child's or (unless `its_end`) its judge's."""
         poll, still_open = select.poll(), list(sources)
         passed = [b"passed"] if nonce is None else [b"passed", nonce]
-        for descriptor in (self.wake, self.jobs):
-            poll.register(descriptor, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        poll.register(self.jobs, select.POLLRDHUP)  # the next job may be there; only an end counts
         for channel, _ in sources:
             channel.setblocking(False)
             poll.register(channel, select.POLLIN)
@@ -585,7 +622,7 @@ class Runner:
     def sleep(self, poll: select.poll, child: Child, clock: Clock) -> None:
         """Waits until something happens, or the child's time is up."""
         ready = dict(poll.poll(clock.left_s() * 1000 + 1))
-        if self.jobs in ready:  # nothing is sent while a job runs: this is the end
+        if self.jobs in ready:
             raise WorkerGone
         if self.wake in ready:
             os.read(self.wake, 512)
@@ -627,12 +664,14 @@ class Runner:
                 while True:
                     os.waitpid(-1, 0)
         else:
-            for pid in [child.pid, *([child.judge.pid] if child.judge else [])]:
+            for pid in child.pids:
                 for kill in (os.killpg, os.kill):
                     with suppress(ProcessLookupError, PermissionError):
                         kill(pid, signal.SIGKILL)
                 with suppress(ChildProcessError):
                     os.waitpid(pid, 0)
+        if child.judge is not None:
+            child.judge.channel.close()
         child.channel.close()
         child.wire.close()
         wipe(self.settings.scratch)

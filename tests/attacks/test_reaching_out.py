@@ -142,7 +142,11 @@ ATTACKS = {
         "import os\nopen(f'/tmp/{int(os.path.basename(os.getcwd())) + 1}', 'w')\n",
         None,
     ),
-    "everyone it may kill": ("import os\nos.kill(-1, 9)\n", ("ProcessLookupError", "PermissionError")),
+    # The kernel says that it has, though there is only the judge, whom it must not touch, and the runner.
+    "everyone it may kill": (
+        "import os\nos.kill(-1, 9)\n",
+        (None, "ProcessLookupError", "PermissionError"),
+    ),
 }  # fmt: skip
 
 

@@ -109,3 +109,42 @@ def test_a_sandbox_error_says_what_to_do_next():
         "The sandbox could not run the programs: the moon is full. Wait for the new one."
     )
     assert (error.cause, error.remedy) == ("the moon is full", "Wait for the new one.")
+
+
+def heard(stream: socket.socket) -> dict[str, object]:
+    length = struct.unpack(">I", stream.recv(4, socket.MSG_WAITALL))[0]
+    job: dict[str, object] = json.loads(stream.recv(length, socket.MSG_WAITALL))
+    return job
+
+
+def test_the_next_job_is_sent_before_the_answer_to_the_last(pair):
+    ours, theirs = pair
+    second = Program(source="def g(): pass", check="g()")
+    theirs.sendall(frame(PASSED) + frame({**PASSED, "outcome": "failed"}))
+    channel = RunnerChannel(SocketStream(ours), Limits())
+    assert [r.passed for r in channel.run([PROGRAM, second])] == [True, False]
+    assert [heard(theirs)["source"] for _ in range(2)] == [PROGRAM.source, second.source]
+
+
+def test_each_answer_finds_its_program_where_a_check_can_t_be_run_apart(pair):
+    ours, theirs = pair
+    sources = ["def f(): 1", "def f(): 2", "def f(): 3"]
+    programs = [Program(source=source, check="f()") for source in sources]
+    together = {"outcome": "together"}
+    said = [together, together, *[{**PASSED, "detail": f"{n}"} for n in (1, 2, 3)]]
+    theirs.sendall(b"".join(map(frame, said)))
+    results = RunnerChannel(SocketStream(ours), Limits()).run(programs)
+    assert [(r.detail, r.apart) for r in results] == [("1", False), ("2", False), ("3", False)]
+    asked = [heard(theirs) for _ in said]
+    assert [job["source"] for job in asked[2:]] == sources
+    assert all(job["together"] for job in asked[2:])
+
+
+def test_an_answer_that_came_early_is_kept_for_its_program(pair):
+    ours, theirs = pair
+    other = Program(source="def g(): 2", check="g()")
+    said = [{"outcome": "together"}, {**PASSED, "detail": "g"}, {**PASSED, "detail": "f"}]
+    theirs.sendall(b"".join(map(frame, said)))
+    first, second = RunnerChannel(SocketStream(ours), Limits()).run([PROGRAM, other])
+    assert (first.detail, first.apart) == ("f", False)
+    assert (second.detail, second.apart) == ("g", True)
