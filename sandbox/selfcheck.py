@@ -125,12 +125,33 @@ PROBES = (
 )
 
 
+PROMISES = frozenset(
+    (
+        "network off",
+        "root read-only",
+        "memory, of a process",
+        "pids",
+        "uid separation",
+        "no capabilities",
+        "no environment",
+        "no forged pass",
+        "nothing left behind",
+    )
+)
+"""What a host keeps or breaks whatever its load; a worker does not start on one that breaks any."""
+
+
 def self_check(
-    *, runtime: str | None = None, image: str | None = None, packages: Sequence[str] = ()
+    *,
+    runtime: str | None = None,
+    image: str | None = None,
+    packages: Sequence[str] = (),
+    probes: Sequence[Probe] = PROBES,
 ) -> list[Check]:
     """Tries every promise on the real engine.
 
     Args:
+        probes: what is tried.
         runtime: as for `open_sandbox`.
         image: as for `open_sandbox`.
         packages: as for `open_sandbox`.
@@ -147,12 +168,12 @@ def self_check(
             checks.append(Check(name="image", ok=True, detail=image))
             sandbox = DockerSandbox(client=client, image=image, runtime=runtime)
             with sandbox.prepare(study="self-check", limits=LIMITS, deadline_s=DEADLINE_S) as box:
-                for probe in PROBES:
+                for probe in probes:
                     result = box.run([Program(source=probe.source, check=probe.check)])[0]
                     checks.append(probe.judge(result))
             sandbox.close()
     except SandboxError as error:
-        names = ("engine", "image", *(probe.name for probe in PROBES))
+        names = ("engine", "image", *(probe.name for probe in probes))
         checks.append(Check(name=names[len(checks)], ok=False, detail=str(error)))
     return checks
 

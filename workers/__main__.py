@@ -4,15 +4,24 @@ import argparse
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from sandbox import Check
+from sandbox.fitness import UnfitHost, expect_fit, promises
 from study import connection
 from study.errors import BursarError, InfrastructureError, RedisRefuses
 from workers.site import SLOTS
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Evaluate until SIGTERM; what is under way then is finished first."""
+def main(
+    arguments: Sequence[str] | None = None, *, checks: Callable[[], list[Check]] = promises
+) -> None:
+    """Evaluate until SIGTERM; what is under way then is finished first.
+
+    Args:
+        arguments: of the command line; this process's, if left out.
+        checks: what this host must pass for a worker to start.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m workers",
         description="Evaluate examples for the studies in the Redis that BURSAR_REDIS_URL names.",
@@ -29,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from workers.app import app, redis_url  # reads the environment, which may be wrong
 
         _look_at_redis(redis_url())
+        expect_fit(checks=checks)
+    except UnfitHost as exc:
+        print(exc, file=sys.stderr)  # noqa: T201 (there are no logs yet)
+        sys.exit(InfrastructureError.exit_code)
     except BursarError as exc:
         print(exc, file=sys.stderr)  # noqa: T201 (there are no logs yet)
         sys.exit(exc.exit_code)

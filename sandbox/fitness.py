@@ -1,0 +1,104 @@
+"""Whether a worker may run programs on this host: the promises are tried once for each boot.
+
+Apart from the checks themselves, because every worker asks this as it starts: that all is well is
+kept in a file, until the image, the engine, its runtime or the boot is another.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+from sandbox.engine import connect, engine_errors
+from sandbox.errors import SandboxError
+from sandbox.image import build_image
+from sandbox.selfcheck import PROBES, PROMISES, Check, self_check
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class UnfitHost(SandboxError):
+    """This host breaks a promise of the sandbox, so no program may be run on it."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(
+            f"this host fails the self-check {check.name!r} ({check.detail})",
+            "No worker starts here until it holds: `python -m sandbox` tries all of them. See what "
+            "is set on the engine (its seccomp profile, cgroups, runtime, user namespaces).",
+        )
+
+
+def promises() -> list[Check]:
+    """Tries what a host keeps or breaks whatever its load."""
+    return self_check(probes=[probe for probe in PROBES if probe.name in PROMISES])
+
+
+def expect_fit(*, checks: Callable[[], list[Check]] = promises, folder: Path | None = None) -> None:
+    """Makes sure, once for each boot, that this host keeps the sandbox's promises.
+
+    Where there is no engine, or it has no image and can't be given one, nothing is said: that is a
+    fault, which may pass, and each evaluation finds it out for itself.
+
+    Args:
+        checks: tries the promises.
+        folder: where it is kept that all is well; a folder for temporary files if left out.
+
+    Raises:
+        UnfitHost: one was broken, twice in a row.
+    """
+    try:
+        name = _name()
+    except SandboxError:
+        return
+    try:
+        folder = folder or _own_folder()
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of many workers that start here, one tries
+            fit = folder / f"{name}.fit"
+            if fit.exists():
+                return
+            _try_twice(checks)
+            fit.touch()
+    except OSError:  # there is nowhere to keep it
+        _try_twice(checks)
+
+
+def _try_twice(checks: Callable[[], list[Check]]) -> None:
+    broken = _broken(checks())
+    if not broken:
+        return
+    again = _broken(checks())
+    for name in broken:
+        if name in again:
+            raise UnfitHost(again[name])
+
+
+def _broken(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks if check.name in PROMISES and not check.ok}
+
+
+def _own_folder() -> Path:
+    """A folder that is this user's alone, so that nobody else says that all is well."""
+    folder = Path(tempfile.gettempdir(), f"bursar-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o7777 != 0o700 or folder.is_symlink():
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder
+
+
+def _name() -> str:
+    """A name for all that the verdict depends on."""
+    with closing(connect()) as client:
+        image = build_image(client)
+        with engine_errors("cannot ask the engine what it is"):
+            made = client.api.inspect_image(image)["Id"]
+            version, runtime = client.version(), client.info().get("DefaultRuntime")
+    parts = sorted((part["Name"], part["Version"]) for part in version.get("Components") or ())
+    boot = BOOT.read_text(encoding="ascii") if BOOT.exists() else ""
+    whole = [made, version.get("Version"), parts, runtime, os.environ.get("DOCKER_HOST"), boot]
+    return "self-checks-" + sha256(json.dumps(whole).encode()).hexdigest()[:16]
