@@ -58,18 +58,29 @@ class Upkeep:
         life: this process's own name among all workers that ever were.
         slots: how many evaluations it makes at once.
         at_hand: which ones these are.
+        reap_s: the seconds between two looks for what dead workers left.
     """
 
-    def __init__(self, redis: Client, *, name: str, life: str, slots: int, at_hand: AtHand) -> None:
+    def __init__(
+        self,
+        redis: Client,
+        *,
+        name: str,
+        life: str,
+        slots: int,
+        at_hand: AtHand,
+        reap_s: float = REAP_S,
+    ) -> None:
         self._redis, self._name, self._life, self._slots = redis, name, life, slots
         self._at_hand, self._beats = at_hand, itertools.count(1)
+        self._reap_s = reap_s
         self._stopped = threading.Event()
         self._engine = False
 
     def start(self) -> None:
         """Say that this worker is there, reap what dead ones left, and go on doing both."""
         self._repeat("heartbeat", fleet.HEARTBEAT_S, self._beat)
-        self._repeat("reaper", REAP_S, self._reap)
+        self._repeat("reaper", self._reap_s, self._reap)
 
     def stop(self) -> None:
         """Say that this worker has gone."""

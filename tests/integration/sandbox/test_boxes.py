@@ -111,6 +111,20 @@ def test_the_engine_walls_the_container_in(
     assert "OPENAI_API_KEY" not in json.dumps(seen["Config"]["Env"])
 
 
+def test_a_program_over_its_limits_leaves_its_siblings_verdicts_alone(sandbox: Sandbox, study: str):
+    greedy = Program(
+        source="import mmap\nx = mmap.mmap(-1, 1 << 30)\nfor i in range(0, 1 << 30, 4096): x[i] = 1",
+        check="pass",
+    )
+    endless = Program(source="def f(x):\n    while True: pass\n", check="assert f(1) == 2")
+    programs = [RIGHT, greedy, RIGHT, WRONG, endless, RIGHT, WRONG]
+    with sandbox.prepare(study=study, limits=LIMITS, deadline_s=120) as box:
+        results = box.run(programs)
+    wrong = "fail:AssertionError"
+    expected = ["pass", "fail:oom_killed", "pass", wrong, "timeout", "pass", wrong]
+    assert [result.verdict for result in results] == expected
+
+
 def test_two_hundred_programs_share_a_container(sandbox: Sandbox, study: str):
     with sandbox.prepare(study=study, limits=LIMITS, deadline_s=60) as box:
         results = box.run([RIGHT, WRONG] * 100)
