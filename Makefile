@@ -5,7 +5,7 @@ PYTHON := sh scripts/python
 IN_ENV := set -a; . ./.bursar/env; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test fuzz check lint types bench bench-search bench-search-short bench-sandbox bench-sandbox-speed chaos down clean
+.PHONY: help setup setup-tests demo test fuzz check lint types bench bench-search bench-search-short bench-sandbox bench-sandbox-speed bench-scale chaos down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
@@ -50,6 +50,12 @@ bench-sandbox: setup ## verdicts on recorded programs against those recorded: AR
 
 bench-sandbox-speed: setup ## programs a second, against a docker run for each: docs/benchmarks/sandbox-speed.md
 	@$(IN_ENV) .venv/bin/python bench/sandbox_speed.py docs/benchmarks/sandbox-speed.md
+
+bench-scale: setup ## idle slots, proposals, results a second, memory: bench/README.md
+	@$(IN_ENV) .venv/bin/python -m bench.idle
+	@$(IN_ENV) .venv/bin/python -m bench.proposals
+	@$(IN_ENV) .venv/bin/python bench/throughput.py
+	@$(IN_ENV) .venv/bin/python bench/memory.py
 
 chaos: setup-tests ## whole studies while everything breaks: 200 seeded schedules (ARGS="--schedules 200 --seed 0")
 	@$(IN_ENV) .venv/bin/python -m tests.chaos $(ARGS)

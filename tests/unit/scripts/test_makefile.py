@@ -45,6 +45,7 @@ def test_make_alone_lists_the_targets_with_a_line_each(make):
         "bench-search-short",
         "bench-sandbox",
         "bench-sandbox-speed",
+        "bench-scale",
         "chaos",
         "down",
         "clean",
