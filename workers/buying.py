@@ -254,6 +254,8 @@ class Buyer:
         if verdict in (Verdict.CREATED, Verdict.EXISTS):
             return
         self._paid_calls.abandon(call, holder=self._holder)
+        if verdict in (Verdict.ALREADY_SETTLED, Verdict.ALREADY_RELEASED):
+            raise BusyElsewhere  # a successor took us for dead, and locked us out
         if verdict in (Verdict.EXCEEDS_BUDGET, Verdict.EXCEEDS_PARENT_BUDGET):
             raise BudgetExceeded(worst)
         raise InfrastructureError(f"the ledger answers {verdict} to reservation {reservation}")
@@ -262,11 +264,27 @@ class Buyer:
         """Settle, in doubt, what predecessors left behind; each of them had healed those before it."""
         for predecessor in range(number - 1, 0, -1):
             reservation = f"{self._order.study}:{call.attempt(predecessor)}"
-            verdict = self._ledger.settle_in_doubt(self._order.account, reservation)
+            verdict = self._settled_or_locked_out(reservation)
             if verdict in (Verdict.SETTLED, Verdict.OVERRUN):
                 self._log.warning("predecessor_settled_in_doubt", reservation=reservation)
             if verdict is not Verdict.NOT_FOUND:
                 return
+
+    def _settled_or_locked_out(self, reservation: str) -> Verdict:
+        """Settle what a predecessor reserved; what it has not reserved, it can't reserve any more.
+
+        It may only be slow, and its claim may be gone since the clock of Redis jumped: it must not
+        make the call that is ours now.
+        """
+        account = self._order.account
+        verdict = self._ledger.settle_in_doubt(account, reservation)
+        if verdict is Verdict.NOT_FOUND:
+            locked = self._ledger.reserve(account, reservation, 0)
+            if locked is Verdict.CREATED:
+                self._ledger.release(account, reservation)
+            elif locked is Verdict.AMOUNT_DIFFERS:  # it was faster by a hair
+                verdict = self._ledger.settle_in_doubt(account, reservation)
+        return verdict
 
     def _priced(self, call: CallId, reservation: str, answer: Answer) -> PaidCall:
         usage = answer.usage

@@ -19,6 +19,7 @@ from study.studies import Studies, StudyRecord, StudyStatus
 from study.trials import TrialState
 
 CHECKED = (
+    "no worker ended but by kill -9, and every command ended in a way that can be resumed",
     "complete, with a recommendation, and every trial ended",
     "spent + reserved <= limit at every entry of the journal, which sums to the balance",
     "nothing stays reserved; nothing billed above its reservation",
@@ -82,7 +83,7 @@ class Look:
         }
 
     def parts(self) -> Iterator[Iterator[str]]:
-        """Every check, in the order of `CHECKED`."""
+        """Every check of what is left, in the order of `CHECKED` (the first one is the schedule's)."""
         yield self.is_complete()
         yield self.limit_held()
         yield self.nothing_reserved()

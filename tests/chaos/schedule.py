@@ -167,6 +167,7 @@ class Run:
             if now_s - begun_s > DEADLINE_S:
                 outcome.failures.append(f"not complete after {DEADLINE_S:.0f} s")
                 break
+            self._look_at_workers()
             if outcome.failures:
                 break
             calls = self._server.books().calls
@@ -290,6 +291,14 @@ class Run:
         if not self._workers[number].alive:
             self._workers[number] = self._worker(number)
 
+    def _look_at_workers(self) -> None:
+        """No worker ends by itself, whatever happens to its Redis and its broker."""
+        for number, worker in enumerate(self._workers):
+            if worker.code not in (None, -9):
+                self._outcome.failures.append(
+                    f"worker {number} left with {worker.code}: {worker.complained[-2000:]}"
+                )
+
     def _end_workers(self) -> None:
         for number, worker in enumerate(self._workers):
             worker.send(signal.SIGTERM)
@@ -297,7 +306,7 @@ class Run:
                 self._outcome.failures.append(
                     f"worker {number} does not end: {worker.complained[-2000:]}"
                 )
-            elif worker.code not in (0, -9):
+            elif worker.code not in (0, -9, -15):  # -15: told to end before it had come up
                 self._outcome.failures.append(
                     f"worker {number} ended with {worker.code}: {worker.complained[-2000:]}"
                 )

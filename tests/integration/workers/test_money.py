@@ -471,6 +471,25 @@ def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
     assert bench.reserved == 0
 
 
+def test_a_slow_worker_whose_claim_is_gone_is_locked_out_by_its_successor(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    """The clock of Redis jumps while a worker stands between its claim and its reservation."""
+    bench = make_bench()
+
+    class Overtaken(Ledger):
+        def reserve(self, account: str, reservation: str, amount: int) -> Verdict:
+            let_claims_end(bench)
+            assert "pass" in bench.evaluate()
+            return super().reserve(account, reservation, amount)
+
+    overtaken = bench.with_site(ledger=Overtaken(bench.site.redis), holder=lambda: "life/1")
+    assert overtaken.evaluate() == "busy elsewhere"
+    assert server.books().calls == 1
+    assert bench.spent == server.books().billed_nanodollars
+    assert bench.reserved == bench.in_doubt == 0
+
+
 def test_a_worker_that_was_held_up_before_its_call_does_not_make_it(
     make_bench: MakeBench, server: RehearsalServer
 ) -> None:
