@@ -1,4 +1,4 @@
-"""Trial: one arm on its way through the rungs, and where it stands."""
+"""Trial: one arm on its way through the search, and where it stands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Estimate:
 class Trial:
     """An arm, its number in the study, and what has come of it.
 
-    `rung` counts the promotions so far; `reason` says in words why the trial was pruned or failed;
+    `rung` counts the steps planned for it so far; `reason` says in words why the trial was pruned or failed;
     `estimate` is that of its best affordable n, once there is one.
     """
 
