@@ -21,7 +21,7 @@ CANDIDATES: Final = 40
 """Arms not begun that are compared at each step."""
 SHELVE_EVERY: Final = 2
 """Surveys after which the least promising candidate makes room for a new one."""
-GAIN_MIN: Final = 2e-5
+GAIN_MIN: Final = 5e-5
 """Steps expected to improve the metric by less (on its scale) aren't worth their money."""
 PORTION: Final = 6
 """Of a bundle, evaluations planned before the next step is looked for."""
@@ -31,7 +31,9 @@ DRAWS_MAX: Final = 128
 REPEATED_DRAWS_MAX: Final = 2
 """Draws of an arm that repeats itself: a second call may still differ from the first."""
 FEW_DRAWS_MAX: Final = 4
-"""Draws that pay even where n is 1, since they tell chance from skill."""
+"""Draws in one evaluation that pay even where n is 1, since they tell chance from skill."""
+ENOUGH_DRAWS: Final = 8
+"""Draws on an example past which more tell little of small n: the example's chance is known by then."""
 NEGLIGIBLE: Final = 4.0
 """Standard deviations behind the best, past which an arm's steps aren't looked at."""
 
@@ -242,7 +244,9 @@ class Field:
         return self._n[max(0, runner.affordable - 1)]
 
     def _room(self, runner: Runner, examples: Sequence[int], draws: int) -> bool:
-        most = REPEATED_DRAWS_MAX if runner.arm.repeats_itself else DRAWS_MAX
+        most = min(DRAWS_MAX, max(ENOUGH_DRAWS, 2 * self._n_of(runner)))
+        if runner.arm.repeats_itself:
+            most = REPEATED_DRAWS_MAX
         return all(runner.pool.cells[e].asked + draws <= most for e in examples)
 
     def _reaches(self, runner: Runner, examples: Sequence[int], draws: int, available: int) -> bool:
