@@ -1,4 +1,4 @@
-"""What a proposal costs at so many finished trials: bursar's proposer, and skopt's Gaussian process beside it.
+"""What a proposal costs at so many finished trials: bursar's proposer, and skopt's Gaussian process.
 
     python -m bench.proposals [--trials 10 100 500 1000] [--gp 10 100]
 

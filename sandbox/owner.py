@@ -8,6 +8,7 @@ from collections.abc import Mapping
 STUDY = "bursar.study"
 DEADLINE = "bursar.deadline"
 OWNER = "bursar.owner"
+UNKNOWN = "unknown"
 
 
 def labels(study: str, deadline_s: float) -> dict[str, str]:
@@ -34,7 +35,9 @@ def is_abandoned(labels: Mapping[str, str], now_s: float) -> bool:
         return True
     place, _, life = labels.get(OWNER, "").partition(" ")
     pid, _, started = life.partition(" ")
-    return place == _place() and _started(_number(pid)) != started
+    if place != _place() or started == UNKNOWN:
+        return False
+    return _started(_number(pid)) not in (started, UNKNOWN)
 
 
 def _place() -> str:
@@ -51,8 +54,10 @@ def _started(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/stat") as file:
             state, *rest = file.read().rpartition(")")[2].split()
-    except (OSError, ValueError):
+    except (FileNotFoundError, ProcessLookupError):
         return "gone"
+    except (OSError, ValueError):  # out of descriptors, say: that tells nothing of others
+        return UNKNOWN
     return "gone" if state in "ZX" else rest[18]
 
 

@@ -1,13 +1,15 @@
 """Removes the containers that a dead worker left, whatever step it died in."""
 
+import datetime
 import logging
-import time
 
 import docker
 from docker.errors import DockerException
 
 from sandbox import owner
 from sandbox.engine import engine_errors
+
+ZERO = datetime.timedelta()
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +19,8 @@ def reap(client: docker.DockerClient, *, now_s: float | None = None) -> list[str
 
     Args:
         client: of the engine to clean.
-        now_s: the time, in unix seconds; the clock's if left out.
+        now_s: the time, in unix seconds; the engine's if left out, since a worker whose own clock is
+            wrong would remove everybody's.
 
     Returns:
         The ids of the containers removed. Doing it twice, or in two workers at once, is harmless.
@@ -25,8 +28,8 @@ def reap(client: docker.DockerClient, *, now_s: float | None = None) -> list[str
     Raises:
         SandboxError: the engine cannot be asked.
     """
-    now_s = time.time() if now_s is None else now_s
     with engine_errors("cannot list the containers"):
+        now_s = _engine_time_s(client) if now_s is None else now_s
         found = client.api.containers(all=True, filters={"label": owner.OWNER})
     removed = []
     for container in found:
@@ -38,3 +41,15 @@ def reap(client: docker.DockerClient, *, now_s: float | None = None) -> list[str
             else:
                 removed.append(container["Id"])
     return removed
+
+
+def _engine_time_s(client: docker.DockerClient) -> float:
+    """The engine's clock, to the second: it writes nanoseconds, which not every Python reads."""
+    text = str(client.api.info()["SystemTime"])
+    moment = datetime.datetime.fromisoformat(text[:19])
+    offset = text[19:].lstrip(".0123456789")
+    if offset not in ("", "Z"):
+        moment -= (
+            datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{offset}").utcoffset() or ZERO
+        )
+    return moment.replace(tzinfo=datetime.UTC).timestamp()

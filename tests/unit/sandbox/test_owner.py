@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -51,3 +52,13 @@ def test_an_owner_on_another_machine_is_left_to_its_deadline():
 @pytest.mark.parametrize("broken", [{}, {owner.DEADLINE: "soon"}])
 def test_labels_that_cannot_be_read_are_past_their_deadline(broken):
     assert owner.is_abandoned(broken, NOW_S)
+
+
+def test_a_host_out_of_descriptors_takes_nobody_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = owner.labels("s", 60.0)
+
+    def out_of_descriptors(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("builtins.open", out_of_descriptors)
+    assert not owner.is_abandoned(ours, time.time())
