@@ -70,6 +70,7 @@ class Dispatcher:
         self._celery, self._broker, self._client = celery, broker, client
         self._record, self._clock = record, clock
         self._out: dict[str, Outstanding] = {}
+        self._struck: list[str] = []
         self._beats: dict[str, int] = {}
         self._slots = 0
         self._listened_s = clock()
@@ -93,6 +94,7 @@ class Dispatcher:
         """Write evaluations down, each with its worst case in nanodollars, and send them."""
         if not works:
             return
+        self.flush()  # what is asked for again must stay written down
         written = {message.evaluation: message.model_dump_json() for message, _ in works}
         self._client.hset(keys.sent(self._record.id), mapping=written)
         sent = [Outstanding(message=message, worst_case=worst) for message, worst in works]
@@ -105,10 +107,19 @@ class Dispatcher:
         messages = [EvaluateExample.model_validate_json(text) for text in texts]
         self.send([(message, worst_case(message)) for message in messages])
 
-    def done(self, evaluation: str) -> bool:
-        """Strike an evaluation off; whether it was out."""
-        self._client.hdel(keys.sent(self._record.id), evaluation)
-        return self._out.pop(evaluation, None) is not None
+    def done(self, evaluation: str) -> None:
+        """Strike an evaluation off; what is written down of it goes with the next `flush`."""
+        self._struck.append(evaluation)
+        self._out.pop(evaluation, None)
+
+    def flush(self) -> None:
+        """Let Redis forget what was struck off: once for a block of results, not for each.
+
+        After a crash before it, whoever resumes reads the results again, and strikes them off anew.
+        """
+        if self._struck:
+            self._client.hdel(keys.sent(self._record.id), *self._struck)
+            self._struck.clear()
 
     def try_later(self, result: Evaluation) -> bool:
         """Plan another try of an evaluation that failed, unless there were enough.

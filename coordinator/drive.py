@@ -164,6 +164,7 @@ class Drive:
                 self._position = position
                 if isinstance(result, Scored | ConfigFailed):
                     self._absorb(result)
+            self._dispatcher.flush()
         arms = {trial.number: trial.arm for trial in trials}
         self._dispatcher.send_again_all(
             lambda m: self._bounds.worst_case(arms[m.trial], m.example, m.draws)
@@ -207,6 +208,7 @@ class Drive:
         for position, result in self._results.read(after=self._position, block_ms=block_ms):
             self._position, self._heard_s = position, self._clock()
             self._absorb(result)
+        self._dispatcher.flush()
         for scored in self._scorer.take() if self._scorer else []:
             self._tell(scored)
 

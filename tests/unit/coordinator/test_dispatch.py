@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from coordinator.dispatch import HELD_S_MAX, TRIES_MAX, Dispatcher
-from study import broker, connection, fleet
+from study import broker, connection, fleet, keys
 from study.config import Arm
 from study.connection import Client
 from study.fleet import Worker
@@ -212,3 +212,23 @@ def test_a_surplus_waits_in_the_queue_where_the_fleet_has_no_more_slots_than_cal
     office.beat()  # a worker with 4 slots
     office.dispatcher.send_due()
     assert office.dispatcher.free == concurrency + concurrency // 4 - 1
+
+
+def test_a_block_of_results_is_struck_off_in_one_round_trip(office: Office) -> None:
+    evaluations = [office.send(first_draw) for first_draw in range(5)]
+    before = office.client.info("commandstats").get("cmdstat_hdel", {"calls": 0})["calls"]
+    for evaluation in evaluations[:4]:
+        office.dispatcher.done(evaluation)
+    assert len(office.dispatcher) == 1
+    office.dispatcher.flush()
+    office.dispatcher.flush()  # nothing is left to do
+    assert office.client.info("commandstats")["cmdstat_hdel"]["calls"] == before + 1
+    assert office.client.hkeys(keys.sent(office.record.id)) == evaluations[4:]
+
+
+def test_what_was_struck_off_and_is_asked_for_again_stays_written_down(office: Office) -> None:
+    evaluation = office.send()
+    office.dispatcher.done(evaluation)  # the ledger refused it
+    assert office.send() == evaluation
+    office.dispatcher.flush()
+    assert office.client.hkeys(keys.sent(office.record.id)) == [evaluation]
