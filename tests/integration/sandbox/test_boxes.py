@@ -155,7 +155,7 @@ def test_threads_share_a_sandbox_and_keep_their_verdicts(sandbox: Sandbox, study
 def test_a_container_ends_by_itself_at_its_deadline(
     sandbox: Sandbox, engine: docker.DockerClient, study: str
 ):
-    with sandbox.prepare(study=study, limits=LIMITS, deadline_s=1) as box:
+    with sandbox.prepare(study=study, limits=LIMITS, deadline_s=8) as box:
         box.run([RIGHT])
         wait_until(lambda: containers(engine, study) == [])
         with pytest.raises(SandboxError, match="deadline"):
