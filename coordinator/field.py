@@ -244,7 +244,7 @@ class Field:
         return self._n[max(0, runner.affordable - 1)]
 
     def _room(self, runner: Runner, examples: Sequence[int], draws: int) -> bool:
-        most = min(DRAWS_MAX, max(ENOUGH_DRAWS, 2 * self._n_of(runner)))
+        most = min(DRAWS_MAX, max(ENOUGH_DRAWS, self._n_of(runner)))
         if runner.arm.repeats_itself:
             most = REPEATED_DRAWS_MAX
         return all(runner.pool.cells[e].asked + draws <= most for e in examples)
@@ -258,17 +258,33 @@ class Field:
         return runner.tokens.cost(draws, runner.pool.price)
 
     def _confirmation(self, available: int) -> Step | None:
-        """The leader on examples that it was not seen on; the answer must rest on all of them."""
+        """The leader on the examples that it was hardly seen on; the answer must rest on all of them.
+
+        Where nothing was begun, since no choice is to be made, the most promising candidate leads.
+        """
         leader = self.leader()
+        if leader is None and not self.runners:
+            leader = self._first()
         if leader is None or not leader.live:
             return None
+        draws = min(self._draws_max(leader), FEW_DRAWS_MAX)
         unseen = tuple(e for e, cell in enumerate(leader.pool.cells) if not cell.asked)
         if not unseen:
             return None
-        if not self._reaches(leader, unseen, 1, available):
+        if not self._reaches(leader, unseen, draws, available):
+            draws = 1
+        if not self._reaches(leader, unseen, draws, available):
             self.priced_out = True
             return None
-        return Step(runner=leader, examples=unseen, draws=1, gain=0.0, worth=0.0)
+        return Step(runner=leader, examples=unseen, draws=draws, gain=0.0, worth=0.0)
+
+    def _first(self) -> Runner | None:
+        """The candidate to begin with where gains tell nothing: the best that fits, else the cheapest."""
+        seen = [c for c in self._candidates if c in self._seen]
+        fitting = [c for c in seen if self._may_be_afforded(c)]
+        if fitting:
+            return max(fitting, key=self._promise)
+        return min(seen, key=lambda c: self._cost(c, self._n[0]), default=None)
 
     def _gather(self) -> bool:
         """Take what the proposer has ready; whether anything came."""

@@ -114,6 +114,23 @@ def test_a_finite_space_comes_to_an_end(make_search: MakeSearch) -> None:
     assert search.finished in DONE
 
 
+def test_a_space_of_one_arm_is_seen_on_all_examples(make_search: MakeSearch) -> None:
+    search = make_search({"model": "cheap", "prompt": "{a}", "temperature": 0.8})
+    loop = Loop(search, DOLLAR)
+    assert loop.run() in DONE
+    found = search.recommend()
+    assert found is not None
+    assert found.examples == len(EXAMPLES)
+
+
+def test_where_nothing_fits_the_inference_budget_one_arm_proves_it(make_search: MakeSearch) -> None:
+    search = make_search({"model": "dear", "prompt": "{a}", "temperature": 0.8}, inference_limit=1)
+    loop = Loop(search, DOLLAR)
+    assert loop.run() == "no configuration that was tried fits the inference budget"
+    assert search.recommend() is None
+    assert len(search.trials) == 1
+
+
 def test_only_as_many_arms_are_tried_as_asked_for(make_search: MakeSearch) -> None:
     search = make_search(trials_max=3)
     assert Loop(search, 20 * DOLLAR).run() == "as many trials as asked for"
