@@ -378,7 +378,7 @@ class Drive:
         return Progress(
             trials=len(trials),
             trials_running=sum(trial.state is TrialState.RUNNING for trial in trials),
-            in_flight=len(self._dispatcher),
+            in_flight=min(len(self._dispatcher), self._record.spec.limits.concurrency),
             completions_paid=self.tally.completions_paid,
             balance=self._ledger.balance(self._record.account),
             best=self._plan.recommend(),
