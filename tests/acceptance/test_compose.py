@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -19,7 +20,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,13 +194,14 @@ def evaluations_ended(cluster: Cluster) -> Any:
 
 def environment(studies: Path) -> dict[str, str]:
     """What compose.yaml takes from .env; names and ports that nobody else uses."""
+    redis_port, flower_port = free_ports()
     settings = {
         "COMPOSE_PROJECT_NAME": "bursar-test",
         "BURSAR_IMAGE": "bursar-test",
         "BURSAR_REDIS_PASSWORD": secrets.token_hex(24),
-        "BURSAR_REDIS_LISTEN": f"127.0.0.1:{free_port()}",
+        "BURSAR_REDIS_LISTEN": f"127.0.0.1:{redis_port}",
         "BURSAR_FLOWER_PASSWORD": secrets.token_hex(24),
-        "BURSAR_FLOWER_LISTEN": f"127.0.0.1:{free_port()}",
+        "BURSAR_FLOWER_LISTEN": f"127.0.0.1:{flower_port}",
         "BURSAR_DOCKER_GID": str(SOCKET.stat().st_gid),
         "BURSAR_STUDIES": str(studies),
         "COMPOSE_DOCKER_CLI_BUILD": "0",  # the classic builder: the one that is everywhere
@@ -311,8 +313,11 @@ def run(
     return done.stdout
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    """Two TCP ports that nobody listens at, below those that the kernel gives to other tests."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found[0], found[1]
