@@ -93,12 +93,18 @@ class Field:
         self._seen: list[Runner] = []
         self._prospects: Prospects | None = None
         self._surveys = 0
-        self.waiting = self.priced_out = False
+        self._too_dear: list[Step] = []
+        self.waiting = False
 
     @property
     def full(self) -> bool:
         """Whether as many arms were begun as were asked for."""
         return self._trials_max is not None and len(self.runners) >= self._trials_max
+
+    @property
+    def priced_out(self) -> bool:
+        """Whether there was a step worth its money, at the last look, that the money didn't reach for."""
+        return bool(self._too_dear)
 
     @property
     def untried(self) -> bool:
@@ -137,7 +143,7 @@ class Field:
 
         Sets `waiting` where proposals are still to come, `priced_out` where money is what lacks.
         """
-        self.priced_out = False
+        self._too_dear = []
         if self._prospects is None or (self.waiting and self._gather()):
             self.survey()
         if self._prospects is None:
@@ -147,6 +153,18 @@ class Field:
         if best is not None:
             return best
         return self._confirmation(available)
+
+    def rest(self, available: int) -> Step | None:
+        """Of the steps that were too dear at the last look, the best of which a part can be paid.
+
+        For when nothing is out, so that no money will come back: the last dollars are used.
+        """
+        for step in sorted(self._too_dear, key=lambda step: -step.worth):
+            for example in step.examples:
+                draws = self._draws_that_fit(step.runner, example, step.draws, available)
+                if draws:
+                    return replace(step, examples=(example,), draws=draws)
+        return None
 
     def take(self, step: Step) -> Runner:
         """Plan the first part of a step."""
@@ -162,6 +180,12 @@ class Field:
         draws = np.full(len(self._examples), float(step.draws))
         self._prospects.take(self._seen.index(runner), chosen, draws)
         return runner
+
+    def could_pay(self, available: int) -> bool:
+        """Whether the money would pay for one answer of any arm that may still be asked."""
+        arms = [runner.arm for runner in self.runners if runner.live]
+        arms += [] if self.full else [candidate.arm for candidate in self._candidates]
+        return any(self._bound(arm, e, 1) <= available for arm in arms for e in self._examples)
 
     def leader(self) -> Runner | None:
         """The runner whose affordable best is believed to be highest."""
@@ -230,11 +254,11 @@ class Field:
             examples = tuple(int(e) for e in bundles.order[j, : bundles.counts[b]])
             if not self._room(runner, examples, draws):
                 continue
-            if not self._reaches(runner, examples, draws, available):
-                self.priced_out = True
-                continue
             gain, value = float(gains[j, b]), float(worth[j, b])
-            return [Step(runner=runner, examples=examples, draws=draws, gain=gain, worth=value)]
+            step = Step(runner=runner, examples=examples, draws=draws, gain=gain, worth=value)
+            if self._reaches(runner, examples, draws, available):
+                return [step]
+            self._too_dear.append(step)
         return []
 
     def _draws_max(self, runner: Runner) -> int:
@@ -273,10 +297,17 @@ class Field:
             return None
         if not self._reaches(leader, unseen, draws, available):
             draws = 1
-        if not self._reaches(leader, unseen, draws, available):
-            self.priced_out = True
-            return None
-        return Step(runner=leader, examples=unseen, draws=draws, gain=0.0, worth=0.0)
+        step = Step(runner=leader, examples=unseen, draws=draws, gain=0.0, worth=0.0)
+        if self._reaches(leader, unseen, draws, available):
+            return step
+        self._too_dear.append(step)
+        return None
+
+    def _draws_that_fit(self, runner: Runner, example: int, draws: int, available: int) -> int:
+        """How many of the draws the money at hand can pay for."""
+        while draws and not self._reaches(runner, (example,), draws, available):
+            draws -= 1
+        return draws
 
     def _first(self) -> Runner | None:
         """The candidate to begin with where gains tell nothing: the best that fits, else the cheapest."""

@@ -33,6 +33,7 @@ PROVISIONAL: Final = 4
 
 TRIALS_SPENT: Final = "as many trials as asked for"
 BUDGET_SPENT: Final = "the budget cannot pay for another evaluation"
+REST_TOO_SMALL: Final = "what is left cannot pay for an evaluation that would change the answer"
 SPACE_EXHAUSTED: Final = "the space is exhausted"
 SETTLED: Final = "more money would not change the answer"
 ALL_REFUSED: Final = "the provider refused every configuration: `bursar trials` has its words"
@@ -138,8 +139,10 @@ class Search:
                 return None
             elif self._fitted_results < self._results:
                 self._fit()
+            elif (rest := self._field.rest(available)) is not None:
+                self._begin(self._field.take(rest))
             else:
-                self._finish()
+                self._finish(available)
         return None
 
     def record(self, result: Scored) -> None:
@@ -212,9 +215,10 @@ class Search:
 
     def _sendable(self, available: int) -> Runner | None:
         for runner in self._field.runners:
-            if runner.todo:
-                work = runner.todo[0]
+            for work in runner.todo:
                 if self._bound(work.arm, work.example, work.draws) <= available:
+                    runner.todo.remove(work)
+                    runner.todo.appendleft(work)
                     return runner
         return None
 
@@ -294,7 +298,7 @@ class Search:
             runner.out = 0
         self._changed[runner.trial.number] = None
 
-    def _finish(self) -> None:
+    def _finish(self, available: int) -> None:
         """Nothing is out and no step is left: say why, and let no trial seem to run."""
         field = self._field
         self.conclude()
@@ -302,7 +306,7 @@ class Search:
         if states and self.recommend() is None:
             self._finished = ALL_REFUSED if states == {TrialState.FAILED} else NOTHING_FITS
         elif field.priced_out:
-            self._finished = BUDGET_SPENT
+            self._finished = REST_TOO_SMALL if field.could_pay(available) else BUDGET_SPENT
         elif field.full:
             self._finished = TRIALS_SPENT
         elif self._proposer.exhausted and not field.untried:

@@ -12,7 +12,7 @@ from bursar.cluster import Cluster
 from coordinator.report import budget_row
 from study import keys, money
 from study.errors import SpecError
-from study.ledger import Ledger
+from study.ledger import Balance, Ledger
 from study.studies import Studies
 
 OptionalStudyId = Annotated[
@@ -46,14 +46,25 @@ def show_budget(study: OptionalStudyId = None, as_json: Json = False) -> None:
     screen.show(row, _picture(row), as_json=as_json)
 
 
+IdOrUsd = Annotated[str, typer.Argument(metavar="[ID]", help="The study, or the fleet.")]
+Usd = Annotated[float | None, typer.Argument(help="The new limit, in dollars.")]
+
+
 @budget.command(name="raise")
 @reported
-def raise_budget(
-    study_or_usd: Annotated[str, typer.Argument(metavar="[ID]", help="The study, or the fleet.")],
-    usd: Annotated[float | None, typer.Argument(help="The new limit, in dollars.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Set a new limit; a study that runs goes on with it at once."""
+def raise_budget(study_or_usd: IdOrUsd, usd: Usd = None, as_json: Json = False) -> None:
+    """Set a higher limit; a study that runs goes on with it at once."""
+    _set_limit(study_or_usd, usd, is_raise=True, as_json=as_json)
+
+
+@budget.command(name="lower")
+@reported
+def lower_budget(study_or_usd: IdOrUsd, usd: Usd = None, as_json: Json = False) -> None:
+    """Set a lower limit; below what is spent, it stops new calls at once and takes nothing back."""
+    _set_limit(study_or_usd, usd, is_raise=False, as_json=as_json)
+
+
+def _set_limit(study_or_usd: str, usd: float | None, *, is_raise: bool, as_json: bool) -> None:
     study = None if usd is None else study_or_usd
     limit = _limit(study_or_usd if usd is None else usd)
     with studies_here(study) as cluster:
@@ -61,16 +72,34 @@ def raise_budget(
         ledger = Ledger(cluster.client)
         ledger.open(account, limit=None)
         now = ledger.balance(account)
-        if now.limit is not None and limit < now.limit:
-            raise SpecError(
-                field="USD",
-                value=money.to_usd(limit),
-                problem=f"below the limit that stands, {money.show(now.limit)}",
-                remedy="name a higher one; `bursar stop ID` ends a study",
-            )
+        if is_raise:
+            _check_is_higher(limit, now)
+        else:
+            _check_is_lower(limit, now)
         ledger.set_limit(account, limit)
         row = {"account": account, **budget_row(cluster.client, account)}
     screen.show(row, _picture(row), as_json=as_json)
+
+
+def _check_is_higher(limit: int, now: Balance) -> None:
+    # Two commands, so that a slip of the finger can't stop a study, nor let it spend more.
+    if now.limit is not None and limit < now.limit:
+        raise SpecError(
+            field="USD",
+            value=money.to_usd(limit),
+            problem=f"below the limit that stands, {money.show(now.limit)}",
+            remedy="name a higher one, or write: bursar budget lower",
+        )
+
+
+def _check_is_lower(limit: int, now: Balance) -> None:
+    if now.limit is not None and limit > now.limit:
+        raise SpecError(
+            field="USD",
+            value=money.to_usd(limit),
+            problem=f"above the limit that stands, {money.show(now.limit)}",
+            remedy="name a lower one, or write: bursar budget raise",
+        )
 
 
 def _account(cluster: Cluster, study: str | None) -> str:

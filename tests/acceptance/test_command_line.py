@@ -203,12 +203,22 @@ def test_a_wrong_use_is_exit_code_2_with_a_remedy(
     assert done.stdout == ""
 
 
-def test_a_budget_can_be_raised_but_not_lowered(run: Run, study: str) -> None:
+def test_a_budget_is_raised_by_one_command_and_lowered_by_another(run: Run, study: str) -> None:
     raised = json.loads(run("budget", "raise", study, "0.75", "--json").stdout)
     assert raised["limit_usd"] == 0.75
-    lowered = run("budget", "raise", study, "0.5")
-    assert lowered.returncode == 2
-    assert "$0.75" in lowered.stderr
+    for wrong in (["raise", study, "0.5"], ["lower", study, "1"]):
+        refused = run("budget", *wrong)
+        assert refused.returncode == 2
+        assert "$0.75" in refused.stderr
+    lowered = json.loads(run("budget", "lower", study, "0.000001", "--json").stdout)
+    assert lowered["limit_usd"] == 0.000001 < lowered["spent_usd"]
+
+
+def test_the_fleets_budget_is_set_and_lowered_without_a_study(run: Run, study: str) -> None:
+    assert study
+    assert json.loads(run("budget", "lower", "5", "--json").stdout)["limit_usd"] == 5
+    assert json.loads(run("budget", "lower", "4", "--json").stdout)["limit_usd"] == 4
+    assert json.loads(run("budget", "show", "--json").stdout)["limit_usd"] == 4
 
 
 def test_stopping_what_does_not_run_says_so(run: Run, study: str) -> None:
@@ -295,6 +305,20 @@ def test_stop_from_another_process_ends_in_order(
     _, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert f"bursar resume {study}" in stderr
+
+
+def test_a_limit_lowered_below_what_is_spent_ends_a_running_study(
+    running: tuple[subprocess.Popen[str], str, Run],
+) -> None:
+    process, study, run = running
+    lowered = json.loads(run("budget", "lower", study, "0.000001", "--json").stdout)
+    stdout, stderr = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, stderr
+    report = json.loads(stdout)
+    assert report["reason"] == "the budget cannot pay for another evaluation"
+    # What was out may still have been billed, and nothing after it.
+    assert report["budget"]["spent_usd"] <= lowered["spent_usd"] + lowered["reserved_usd"] + 1e-9
+    assert report["budget"]["reserved_usd"] == 0
 
 
 def test_a_second_ctrl_c_leaves_at_once(

@@ -1,6 +1,8 @@
 """The last dollars are used: at a study's end there is less left than one more call's worst case."""
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -10,14 +12,17 @@ from coordinator.bounds import Bounds
 from coordinator.drive import _available
 from coordinator.loop import run_study
 from coordinator.plan import Work
+from coordinator.search import REST_TOO_SMALL, SETTLED, SPACE_EXHAUSTED
+from coordinator.tuning import tune_study
 from rehearsal import RehearsalServer, Synthetic
 from study import connection, money
 from study.config import Arm
 from study.ledger import Balance, Ledger
 from study.messages import Evaluation, Scored
 from study.prices import Price
+from study.results import Results
 from study.spec import StudySpec
-from study.studies import Source, Studies
+from study.studies import Source, Studies, StudyRecord
 from study.trials import Estimate, Trial
 
 MODEL = "stand-in"
@@ -96,11 +101,14 @@ class Greedy:
 LIMIT = money.limit_from_usd(0.005)
 
 
-@pytest.mark.parametrize("then", [LIMIT, 2 * LIMIT, 1], ids=["stays", "is raised", "is lowered"])
-def test_a_study_that_could_afford_another_call_makes_it(
-    then: int, client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
-) -> None:
-    """Whatever becomes of the limit while it runs: it uses what it may, and not a call more."""
+def is_right(responses: Sequence[str], **_: Any) -> dict[str, float]:
+    """Of any answers a third, whichever: what more answers tell never ends."""
+    return {"right": float(any(zlib.crc32(text.encode()) % 3 == 0 for text in responses))}
+
+
+@contextmanager
+def small_study(client: connection.Client) -> Iterator[tuple[StudyRecord, RehearsalServer]]:
+    """A study of one model whose account holds LIMIT, and the endpoint."""
     with RehearsalServer(problems=ROWS, models={MODEL: (0.5, 2.0)}, source=Synthetic()) as server:
         spec = StudySpec.parse(
             {
@@ -108,7 +116,13 @@ def test_a_study_that_could_afford_another_call_makes_it(
                 "data": {"path": "in-memory"},
                 "metric": {"name": "right", "evaluator": "somebody:is_right"},
                 "budget": {"optimization_usd": 0.005, "inference_usd": 0.001},
-                "space": {"model": MODEL, "prompt": ["{prompt}"]},
+                "space": {
+                    "model": MODEL,
+                    "prompt": ["{prompt}", "Complete this.\n{prompt}"],
+                    "max_tokens": 100,
+                    "temperature": [0.5, 1.0],
+                    "n": {"low": 1, "high": 4},
+                },
                 "endpoint": {"base_url": server.base_url},
                 "limits": {"concurrency": 8},
                 "price": [{"model": MODEL, "input": 0.5, "output": 2.0}],
@@ -122,8 +136,17 @@ def test_a_study_that_could_afford_another_call_makes_it(
             scored_by_coordinator=True,
             examples=[(f"tune-{i}", row) for i, row in enumerate(ROWS)],
         )
+        Ledger(client).open(record.account, limit=LIMIT)
+        yield record, server
+
+
+@pytest.mark.parametrize("then", [LIMIT, 2 * LIMIT, 1], ids=["stays", "is raised", "is lowered"])
+def test_a_study_that_could_afford_another_call_makes_it(
+    then: int, client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
+) -> None:
+    """Whatever becomes of the limit while it runs: it uses what it may, and not a call more."""
+    with small_study(client) as (record, server):
         ledger = Ledger(client)
-        ledger.open(record.account, limit=LIMIT)
         start_workers(concurrency=8)
         plan = Greedy(
             Bounds.of(record, client), at_ten=lambda: ledger.set_limit(record.account, then)
@@ -145,6 +168,32 @@ def test_a_study_that_could_afford_another_call_makes_it(
     worst = [plan.bounds.worst_case(ARM, f"tune-{i}", 1) for i in range(len(ROWS))]
     assert 0 <= then - balance.spent < max(worst)
     assert plan.refused <= 2  # what was promised is there: workers are not sent in vain
+
+
+def test_the_search_leaves_less_than_one_more_call_or_says_why(
+    client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
+) -> None:
+    """The whole way: skopt's arms, workers' reservations, the endpoint's bills."""
+    with small_study(client) as (record, server):
+        start_workers(concurrency=8)
+        report = tune_study(
+            record,
+            client=client,
+            broker_url=connection.broker_url(redis_url),
+            eval_func=is_right,
+        )
+        balance = Ledger(client).balance(record.account)
+        assert balance.spent == server.books().billed_nanodollars <= LIMIT
+    assert balance.reserved == 0
+    bounds = Bounds.of(record, client)
+    for _, result in Results(client, record.id).read():
+        assert isinstance(result, Scored)
+        bounds.worst_case(Studies(client).trial(record.id, result.trial).arm, result.example, 1)
+        bounds.learn(result)
+    arms = [trial.arm for trial in Studies(client).trials(record.id)]
+    cheapest = min(bounds.worst_case(arm, f"tune-{i}", 1) for arm in arms for i in range(len(ROWS)))
+    left = LIMIT - balance.spent
+    assert left < cheapest or report["reason"] in (SETTLED, REST_TOO_SMALL, SPACE_EXHAUSTED)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ class Loop:
         money: nanodollars that may be spent.
         slots: calls in flight.
         answers: makes the metric's part of a result; passes at random by default.
+        bound: what draws cost at most.
         results: what was told, in order.
         works: what was asked for, in order.
     """
@@ -74,6 +75,7 @@ class Loop:
     slots: int = 8
     seed: int = 0
     answers: Callable[[Work, np.random.Generator], dict[str, Any]] | None = None
+    bound: Callable[[Arm, str, int], int] = worst_case
     results: list[Scored] = field(default_factory=list)
     works: list[Work] = field(default_factory=list)
     reserved: int = 0
@@ -88,7 +90,7 @@ class Loop:
                 work = self.search.next(available=self.money - self.spent - self.reserved)
                 if work is None:
                     break
-                self.reserved += worst_case(work.arm, work.example, work.draws)
+                self.reserved += self.bound(work.arm, work.example, work.draws)
                 assert self.spent + self.reserved <= self.money
                 self.works.append(work)
                 out.append(work)
@@ -100,7 +102,7 @@ class Loop:
     def tell(self, work: Work, random: np.random.Generator) -> None:
         """Answer one evaluation."""
         result = self.answer(work, random)
-        self.reserved -= worst_case(work.arm, work.example, work.draws)
+        self.reserved -= self.bound(work.arm, work.example, work.draws)
         self.spent += result.paid.cost_nanodollars
         self.results.append(result)
         self.search.record(result)

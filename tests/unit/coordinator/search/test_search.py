@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from coordinator.plan import Work
-from coordinator.search import Search
+from coordinator.search import BUDGET_SPENT, REST_TOO_SMALL, SETTLED, Search
 from study.config import Arm, Config
 from study.messages import Scored
 from study.trials import TrialState
 
-from .conftest import DOLLAR, EXAMPLES, Loop, cost, passing, true_value
+from .conftest import DOLLAR, EXAMPLES, Loop, cost, passing, true_value, worst_case
 
 MakeSearch = Callable[..., Search]
 DONE = ("the space is exhausted", "more money would not change the answer")
@@ -42,13 +42,47 @@ def test_spent_and_reserved_never_pass_the_budget(
     assert 0 < loop.spent <= budget
 
 
+@pytest.mark.parametrize("budget", [DOLLAR // 800, DOLLAR // 200, DOLLAR // 190, DOLLAR // 40])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_search_that_could_afford_another_call_makes_it_or_says_why_not(
+    make_search: MakeSearch, budget: int, seed: int
+) -> None:
+    """What is left at the end is less than the cheapest answer's worst case, else the reason is another."""
+    search = make_search(optimization_limit=budget, trials_max=None)
+    loop = Loop(search, budget, seed=seed)
+    why = loop.run()
+    left = budget - loop.spent
+    cheapest = min(worst_case(trial.arm, EXAMPLES[0], 1) for trial in search.trials)
+    if why == BUDGET_SPENT:
+        assert left < cheapest
+    else:
+        assert why in (REST_TOO_SMALL, SETTLED)
+    assert loop.reserved == 0
+
+
 def test_the_last_dollars_are_not_stranded_by_large_evaluations(make_search: MakeSearch) -> None:
-    budget = DOLLAR // 200
-    search = make_search({"model": "cheap"}, optimization_limit=budget)
-    loop = Loop(search, budget)
-    assert loop.run() == "the budget cannot pay for another evaluation"
-    smallest = min(loop.works, key=lambda work: work.draws)
-    assert smallest.draws == 1
+    """Of a model whose answers are all worth more: to the last one that can be paid."""
+    for budget in (DOLLAR // 200, DOLLAR // 150, DOLLAR // 130):
+        search = make_search({"model": "cheap"}, optimization_limit=budget)
+        loop = Loop(search, budget)
+        assert loop.run() == BUDGET_SPENT
+        assert min(work.draws for work in loop.works) == 1
+        assert budget - loop.spent < min(worst_case(t.arm, EXAMPLES[0], 1) for t in search.trials)
+
+
+def test_money_too_little_for_one_example_is_used_on_the_others(make_search: MakeSearch) -> None:
+    """Most rows are long here: what can't pay for one of those still pays for a short one."""
+    short = EXAMPLES[5:7]
+
+    def bound(arm: Arm, example: str, draws: int) -> int:
+        return worst_case(arm, example, draws) * (1 if example in short else 1000)
+
+    budget = 4 * worst_case(Arm(model="cheap", template=0, params={"max_tokens": 400}), "", 1)
+    table = {"model": "cheap", "prompt": "{a}", "temperature": 0.8}
+    search = make_search(table, optimization_limit=budget, bound=bound)
+    loop = Loop(search, budget, bound=bound)
+    assert loop.run() in (BUDGET_SPENT, REST_TOO_SMALL)
+    assert {work.example for work in loop.works} == set(short)
 
 
 def test_a_budget_below_one_evaluation_finishes_at_once_and_recommends_nothing(
@@ -56,7 +90,7 @@ def test_a_budget_below_one_evaluation_finishes_at_once_and_recommends_nothing(
 ) -> None:
     search = make_search(optimization_limit=10)
     assert search.next(available=10) is None
-    assert search.finished == "the budget cannot pay for another evaluation"
+    assert search.finished == BUDGET_SPENT
     assert search.recommend() is None
 
 
