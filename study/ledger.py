@@ -131,6 +131,10 @@ class Ledger:
         """
         return Verdict(self._settle(_keys(account), [reservation, _checked(cost)]))
 
+    def queue_settle(self, pipe: Client, account: str, reservation: str, cost: int) -> None:
+        """`settle`, among the commands of a pipeline; its word there is a `Verdict`."""
+        scripts.queue(pipe, "settle", _keys(account), [reservation, _checked(cost)])
+
     def settle_in_doubt(self, account: str, reservation: str) -> Verdict:
         """Settle in full, since nobody knows whether the call was billed; answers as `settle`."""
         return Verdict(self._settle(_keys(account), [reservation, "in_doubt"]))

@@ -2,10 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from study import keys, scripts
 from study.connection import Client
 from study.prices import Usage
+
+STORED: Final = "stored"
+"""What the script answers where it kept an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +138,12 @@ class PaidCalls:
         Returns:
             Whether it was kept; if not, an earlier answer stands, and is the one to score.
         """
-        return self._finish(call, holder, paid.to_json()) == "stored"
+        return self._finish(call, holder, paid.to_json()) == STORED
+
+    def queue_store(self, pipe: Client, call: CallId, paid: PaidCall, *, holder: str) -> None:
+        """`store`, among the commands of a pipeline; it answers `STORED` there, or another word."""
+        names = [keys.claim(self._study, str(call)), self._key(call)]
+        scripts.queue(pipe, "end_call", names, [call.span, holder, paid.to_json()])
 
     def abandon(self, call: CallId, *, holder: str) -> None:
         """End the claim on a call that bought nothing, so that another attempt may begin."""

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from study import keys
+from study import keys, scripts
+from study.config import Arm
 from study.connection import Client
 from study.prices import Usage
-from study.templates import Rendered
 
 SAMPLING: Final = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "n", "best_of", "seed"}
@@ -44,11 +44,16 @@ def sent_along(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name not in SAMPLING}
 
 
-def name_of(rendered: Rendered, *, model: str, params: Mapping[str, Any]) -> str:
-    """The name under which a prompt's tokens are kept."""
-    whole = [model, rendered, sent_along(params)]
+def name_of(arm: Arm, example: str) -> str:
+    """The name under which a prompt's tokens are kept: arms with the same prompt share it.
+
+    Args:
+        arm: says all of the prompt but the row.
+        example: the row's id.
+    """
+    whole = [arm.model, arm.template, sent_along(arm.params)]
     text = json.dumps(whole, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}/{example}"
 
 
 class PromptTokens:
@@ -67,8 +72,12 @@ class PromptTokens:
         found = self._redis.hget(self._key, name)
         return None if found is None else int(found)
 
-    def learn(self, name: str, tokens: int) -> None:
-        """Keep what a prompt was billed for; twice is the same as once, and a lower count changes nothing."""
-        before = self.known(name)
-        if before is None or tokens > before:
-            self._redis.hset(self._key, name, tokens)
+    def learn(self, name: str, tokens: int, *, pipe: Client | None = None) -> None:
+        """Keep what a prompt was billed for; twice is the same as once, and a lower count changes nothing.
+
+        Args:
+            name: the prompt's.
+            tokens: as billed.
+            pipe: where the command waits for others, if not alone.
+        """
+        scripts.queue(pipe or self._redis, "learn_prompt", [self._key], [name, tokens])

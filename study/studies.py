@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -12,7 +12,6 @@ from typing import Any, Final
 from study import keys, prices, scripts
 from study.connection import Client
 from study.errors import StudyBusy, UnknownStudy
-from study.messages import EvaluateExample
 from study.prices import Price
 from study.spec import StudySpec
 from study.trials import Trial
@@ -32,7 +31,7 @@ RECORD_FIELDS: Final = (
     "scored_by_coordinator",
     "created_at_s",
 )
-"""What a record is read from: a worker loads one for each evaluation, so the report stays out."""
+"""What a record is read from: a worker reads them for each evaluation, so the report stays out."""
 
 
 class StudyStatus(StrEnum):
@@ -151,21 +150,7 @@ class Studies:
         Raises:
             UnknownStudy: if there is none of this id.
         """
-        values = self._redis.hmget(keys.study(study_id), RECORD_FIELDS)
-        found = dict(zip(RECORD_FIELDS, values, strict=True))
-        if found["spec"] is None:
-            raise UnknownStudy(study_id)
-        return StudyRecord(
-            id=study_id,
-            spec=_spec(found["spec"]),
-            prices=prices.from_dict(json.loads(found["prices"])),
-            account=found["account"],
-            purpose=Purpose(found["purpose"]),
-            source=Source(found["source"]),
-            base_url=found["base_url"] or None,
-            scored_by_coordinator=found["scored_by_coordinator"] == "1",
-            created_at_s=float(found["created_at_s"]),
-        )
+        return record_of(study_id, self._redis.hmget(keys.study(study_id), RECORD_FIELDS))
 
     def ids(self) -> list[str]:
         """Ids of all studies, newest first."""
@@ -236,14 +221,6 @@ class Studies:
         found = self._redis.hvals(keys.trials(study_id))
         return sorted((Trial.from_dict(json.loads(t)) for t in found), key=lambda t: t.number)
 
-    def asked_for(self, message: EvaluateExample) -> bool:
-        """Whether a coordinator wrote this very evaluation down, and nobody struck it off since.
-
-        It is written before it is sent: what is not there is forged, or comes too late to be of use.
-        """
-        found = self._redis.hget(keys.sent(message.study), message.evaluation)
-        return found is not None and EvaluateExample.model_validate_json(found) == message
-
     def save_eval_func_error(self, study_id: str, evaluation: str, traceback: str) -> None:
         """Keep what the user's function raised on an evaluation; a repeat changes nothing."""
         name = keys.eval_func_errors(study_id)
@@ -310,7 +287,35 @@ def busy(study_id: str) -> str:
     )
 
 
+def record_of(study_id: str, values: Sequence[str | None]) -> StudyRecord:
+    """A study from its `RECORD_FIELDS`, as Redis has them.
+
+    Raises:
+        UnknownStudy: if it has them not.
+    """
+    if values[0] is None:
+        raise UnknownStudy(study_id)
+    return _record(study_id, tuple(values))
+
+
+@lru_cache(maxsize=64)
+def _record(study_id: str, values: tuple[str, ...]) -> StudyRecord:
+    """Read a record once in each process: every evaluation asks for it."""
+    found = dict(zip(RECORD_FIELDS, values, strict=True))
+    return StudyRecord(
+        id=study_id,
+        spec=_spec(found["spec"]),
+        prices=prices.from_dict(json.loads(found["prices"])),
+        account=found["account"],
+        purpose=Purpose(found["purpose"]),
+        source=Source(found["source"]),
+        base_url=found["base_url"] or None,
+        scored_by_coordinator=found["scored_by_coordinator"] == "1",
+        created_at_s=float(found["created_at_s"]),
+    )
+
+
 @lru_cache(maxsize=64)
 def _spec(text: str) -> StudySpec:
-    """Read a spec once in each process: every evaluation asks for it."""
+    """Read a spec once in each process: a study and its tests have the same."""
     return StudySpec.parse(json.loads(text))

@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from sandbox import Sandbox, open_sandbox
 from study import broker, connection, fleet
+from study.assignments import Assignments
 from study.ledger import Ledger
 from study.messages import EVALUATE_EXAMPLE, EvaluateExample
 from study.spec import EndpointSpec
-from study.studies import Source, Studies, StudyRecord
+from study.studies import Source, StudyRecord
 from workers import llm, logs
 from workers.evaluate import UnknownWork, evaluate_example
 from workers.llm import Endpoint
@@ -82,7 +83,7 @@ def site() -> Site:
     redis = connection.connect(redis_url())
     return Site(
         redis=redis,
-        studies=Studies(redis),
+        assignments=Assignments(redis),
         ledger=Ledger(redis),
         endpoint=_endpoint_of,
         sandbox=_Sandboxes().of,

@@ -5,7 +5,6 @@ paid already? | rate limit -> begin -> heal -> reserve -> call -> store -> settl
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final
 
 import structlog
@@ -14,7 +13,7 @@ from redis.exceptions import RedisError
 from study import fleet, prompt_tokens, worst_case
 from study.errors import InfrastructureError
 from study.ledger import Verdict
-from study.paid_calls import Begun, Busy, CallId, Completion, PaidCall, PaidCalls
+from study.paid_calls import STORED, Begun, Busy, CallId, Completion, PaidCall, PaidCalls
 from study.prices import Price, Usage
 from study.prompt_tokens import PromptTokens
 from study.rate_limit import Later, RateLimit, Turn
@@ -93,7 +92,9 @@ class Order:
         model: asked for under this name, and priced as such, whatever snapshot answers.
         params: the arm's.
         price: the model's.
-        prompt_tokens: the study's prompts that were billed.
+        prompt: the prompt's name.
+        prompt_tokens: what this prompt was billed for; None where it was not yet.
+        paid: the answer to `call`, if it was paid for before.
     """
 
     study: str
@@ -103,23 +104,21 @@ class Order:
     model: str
     params: Mapping[str, Any]
     price: Price
-    prompt_tokens: PromptTokens
-
-    @cached_property
-    def prompt(self) -> str:
-        """The prompt's name."""
-        return prompt_tokens.name_of(self.rendered, model=self.model, params=self.params)
+    prompt: str
+    prompt_tokens: int | None
+    paid: PaidCall | None = field(repr=False)
 
     def worst_case(self, n: int) -> Usage:
         """The most tokens that a call for n answers can be billed for."""
-        most = worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
-        return prompt_tokens.bounded(most, self.prompt_tokens.known(self.prompt))
+        return prompt_tokens.bounded(self._most(n), self.prompt_tokens)
 
     def tokens_counted(self, n: int) -> int:
         """What a provider's rate limit counts a call for: no bound is needed where the prompt is known."""
-        most = worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
-        known = self.prompt_tokens.known(self.prompt)
+        most, known = self._most(n), self.prompt_tokens
         return most.completion_tokens + (most.prompt_tokens if known is None else known)
+
+    def _most(self, n: int) -> Usage:
+        return worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
 
 
 class Buyer:
@@ -130,6 +129,7 @@ class Buyer:
         site: the worker's collaborators.
         endpoint: who answers.
         paid_calls: of the order's study.
+        prompt_tokens: of the order's study.
         rate_limit: of the order's model.
         before_call: begins what takes time and can go on during the call; must not raise.
     """
@@ -141,12 +141,14 @@ class Buyer:
         site: Site,
         endpoint: Endpoint,
         paid_calls: PaidCalls,
+        prompt_tokens: PromptTokens,
         rate_limit: RateLimit,
         before_call: Callable[[], None],
     ) -> None:
         self._before_call = before_call
         self._order, self._site, self._endpoint = order, site, endpoint
         self._paid_calls, self._rate_limit = paid_calls, rate_limit
+        self._prompt_tokens = prompt_tokens
         self._ledger, self._holder = site.ledger, site.holder()
         self._ends_s = site.clock() + BUYING_S_MAX
         self._log = log.bind(study=order.study, call=str(order.call), model=order.model)
@@ -174,7 +176,8 @@ class Buyer:
     def _buy_call(self, call: CallId) -> PaidCall:
         in_doubt = 0
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            paid = self._paid_calls.find(call)
+            is_first = attempt == 1 and call == self._order.call  # then it is known
+            paid = self._order.paid if is_first else self._paid_calls.find(call)
             if paid is not None:
                 return self._settled(paid)
             if self._site.clock() > self._ends_s:
@@ -231,11 +234,9 @@ class Buyer:
             self._ledger.settle_in_doubt(self._order.account, reservation)
             self._paid_calls.abandon(call, holder=self._holder)
             raise
-        paid = self._kept(call, self._priced(call, reservation, answer))
+        paid = self._kept(call, self._priced(call, reservation, answer), billed=answer.usage)
         # After what money depends on.
         self._rate_limit.learn(answer.announced, known=turn.learned)
-        if answer.usage is not None:
-            self._order.prompt_tokens.learn(self._order.prompt, answer.usage.prompt_tokens)
         return paid
 
     def _begin(self, call: CallId, claim_ms: int) -> Begun | Busy | PaidCall:
@@ -301,15 +302,25 @@ class Buyer:
             latency_s=answer.latency_s,
         )
 
-    def _kept(self, call: CallId, paid: PaidCall) -> PaidCall:
+    def _kept(self, call: CallId, paid: PaidCall, *, billed: Usage | None) -> PaidCall:
         """Store, then settle: a crash in between loses nothing; nor does a Redis that is away."""
         until_s = self._site.clock() + KEEP_S_MAX
         while True:
             try:
-                stored = self._paid_calls.store(call, paid, holder=self._holder)
-                self._settled(paid)
+                with self._site.redis.pipeline(
+                    transaction=False
+                ) as pipe:  # Redis keeps their order
+                    self._paid_calls.queue_store(pipe, call, paid, holder=self._holder)
+                    self._ledger.queue_settle(
+                        pipe, self._order.account, paid.reservation, paid.cost_nanodollars
+                    )
+                    if billed is not None and billed.prompt_tokens != self._order.prompt_tokens:
+                        prompt = self._order.prompt
+                        self._prompt_tokens.learn(prompt, billed.prompt_tokens, pipe=pipe)
+                    stored, verdict, *_ = pipe.execute()
+                self._look_at(paid, Verdict(verdict))
                 # Where another one was faster, its answer stands.
-                return paid if stored else self._paid_calls.find(call) or paid
+                return paid if stored == STORED else self._paid_calls.find(call) or paid
             except RedisError as exc:
                 self._log.warning("answer_not_kept_yet", reason=type(exc).__name__)
                 if self._site.clock() > until_s:
@@ -319,13 +330,17 @@ class Buyer:
     def _settled(self, paid: PaidCall) -> PaidCall:
         """Settle a paid call; again, where a predecessor may not have come to it."""
         verdict = self._ledger.settle(self._order.account, paid.reservation, paid.cost_nanodollars)
+        self._look_at(paid, verdict)
+        return paid
+
+    def _look_at(self, paid: PaidCall, verdict: Verdict) -> None:
+        """Say it aloud where a bill is above its reservation."""
         if verdict is Verdict.OVERRUN:
             self._log.error(
                 "bill_above_reservation",
                 reservation=paid.reservation,
                 cost_nanodollars=paid.cost_nanodollars,
             )
-        return paid
 
     def _await_turn(self, call: CallId) -> Turn:
         """Wait, within bounds, until the fleet's rate limit lets this call go."""

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from sandbox import Limits, ProcessSandbox, SandboxError
 from study import money, templates
+from study.assignments import Assignment
 from study.config import Arm
 from study.errors import UnknownStudy
 from study.messages import (
@@ -75,9 +76,9 @@ def evaluate_example(message: EvaluateExample, site: Site) -> str:
         Exception: whatever nobody foresaw; it is recorded as Unevaluated before.
     """
     work = _Work.of(message, site)
-    if work.results.recorded(message.evaluation):
+    if work.assignment.is_recorded:
         return "already recorded"
-    if not site.studies.asked_for(message):
+    if not work.assignment.is_asked_for:
         raise NotAskedFor(message.evaluation)
     try:
         result = _evaluated(work)
@@ -114,22 +115,28 @@ class _Work:
 
     message: EvaluateExample
     site: Site
-    record: StudyRecord
-    arm: Arm
-    example: dict[str, Any]
+    assignment: Assignment
 
     @classmethod
     def of(cls, message: EvaluateExample, site: Site) -> "_Work":
         """Read what a message refers to."""
         try:
-            record = site.studies.load(message.study)
-            arm = site.studies.trial(message.study, message.trial).arm
-            example = site.studies.example(message.study, message.example)
+            assignment = site.assignments.read(message)
         except UnknownStudy as exc:
             raise UnknownWork(exc.study) from exc
-        if arm.key != message.arm:
-            raise UnknownWork(f"{message.study} (arm {message.arm} of trial {message.trial})")
-        return cls(message=message, site=site, record=record, arm=arm, example=example)
+        return cls(message=message, site=site, assignment=assignment)
+
+    @property
+    def record(self) -> StudyRecord:
+        return self.assignment.record
+
+    @property
+    def arm(self) -> Arm:
+        return self.assignment.arm
+
+    @property
+    def example(self) -> dict[str, Any]:
+        return self.assignment.example
 
     @cached_property
     def results(self) -> Results:
@@ -161,7 +168,9 @@ class _Work:
             model=arm.model,
             params=arm.params,
             price=self.record.prices[arm.model],
-            prompt_tokens=PromptTokens(self.site.redis, self.record.id),
+            prompt=self.assignment.prompt,
+            prompt_tokens=self.assignment.prompt_tokens,
+            paid=self.assignment.paid,
         )
         rate_limit = RateLimit(
             self.site.redis,
@@ -175,6 +184,7 @@ class _Work:
             site=self.site,
             endpoint=endpoint,
             paid_calls=self.paid_calls,
+            prompt_tokens=PromptTokens(self.site.redis, self.record.id),
             rate_limit=rate_limit,
             before_call=box.prepare if box else _nothing,
         )
@@ -215,7 +225,7 @@ class _Work:
 
 def _evaluated(work: _Work) -> Result:
     """Buy and score; every failure that has a name becomes the result of that name."""
-    if work.site.studies.status(work.record.id) is not StudyStatus.RUNNING:
+    if work.assignment.status is not StudyStatus.RUNNING:
         return Unevaluated(**work.whose, reason="the study is not running")
     try:
         return _bought_and_scored(work)

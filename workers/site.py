@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sandbox import Sandbox
+from study.assignments import Assignments
 from study.connection import Client
 from study.ledger import Ledger
-from study.studies import Studies, StudyRecord
+from study.studies import StudyRecord
 from workers.llm import Endpoint
 
 SLOTS: Final = 16
@@ -21,7 +22,7 @@ class Site:
 
     Args:
         redis: where the study lives.
-        studies: of that Redis.
+        assignments: of that Redis.
         ledger: of that Redis.
         endpoint: the API of a study, opened once; raises Unauthorised where there is no key.
         sandbox: the sandbox of a study, opened once; raises SandboxError where there can be none.
@@ -34,7 +35,7 @@ class Site:
     """
 
     redis: Client
-    studies: Studies
+    assignments: Assignments
     ledger: Ledger
     endpoint: Callable[[StudyRecord], Endpoint]
     sandbox: Callable[[StudyRecord], Sandbox]

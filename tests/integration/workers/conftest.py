@@ -14,6 +14,7 @@ import pytest
 from rehearsal import RehearsalServer, Synthetic
 from sandbox import ProcessSandbox, Sandbox, SandboxError, open_sandbox
 from study import keys
+from study.assignments import Assignments
 from study.config import Arm
 from study.connection import Client
 from study.ledger import Ledger
@@ -94,6 +95,10 @@ class Bench:
     def results(self) -> list[Result]:
         found = Results(self.site.redis, self.record.id).read()
         return [result for _, result in found]
+
+    @property
+    def studies(self) -> Studies:
+        return Studies(self.site.redis)
 
     @property
     def paid_calls(self) -> PaidCalls:
@@ -178,7 +183,7 @@ def make_bench(
         endpoints.append(endpoint)
         site = Site(
             redis=client,
-            studies=studies,
+            assignments=Assignments(client),
             ledger=Ledger(client),
             endpoint=lambda _: endpoint,
             sandbox=lambda _: sandbox,

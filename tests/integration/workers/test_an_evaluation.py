@@ -146,7 +146,7 @@ def test_a_study_that_is_stopping_buys_nothing(
     make_bench: MakeBench, server: RehearsalServer
 ) -> None:
     bench = make_bench()
-    bench.site.studies.set_status(bench.record.id, StudyStatus.STOPPING)
+    bench.studies.set_status(bench.record.id, StudyStatus.STOPPING)
     bench.evaluate()
     assert isinstance(only(bench), Unevaluated)
     assert server.books().calls == 0

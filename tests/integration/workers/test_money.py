@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from rehearsal import FAULT_KINDS, RehearsalServer
 from study import fleet
+from study.connection import Client
 from study.ledger import Ledger, Verdict
 from study.messages import ConfigFailed, Fatal, Scored, Unevaluated
 from study.paid_calls import Begun
@@ -31,7 +32,7 @@ def worst_case(bench: Bench, draws: int = 4) -> int:
     """What a call reserves."""
     from study import templates, worst_case
 
-    rendered = templates.render("{prompt}", bench.site.studies.example(bench.record.id, "tune-0"))
+    rendered = templates.render("{prompt}", bench.studies.example(bench.record.id, "tune-0"))
     return worst_case.cost(
         rendered,
         model=bench.arm.model,
@@ -45,7 +46,7 @@ def worst_case_usage(bench: Bench, draws: int = 4) -> Usage:
     """The most tokens of a call whose prompt was never billed."""
     from study import templates, worst_case
 
-    rendered = templates.render("{prompt}", bench.site.studies.example(bench.record.id, "tune-0"))
+    rendered = templates.render("{prompt}", bench.studies.example(bench.record.id, "tune-0"))
     return worst_case.usage(rendered, model=bench.arm.model, params=bench.arm.params, n=draws)
 
 
@@ -419,9 +420,11 @@ class Broken(Ledger):
         self._maybe_die("after reserve")
         return verdict
 
-    def settle(self, account: str, reservation: str, cost: int) -> Verdict:
+    def queue_settle(self, pipe: Client, account: str, reservation: str, cost: int) -> None:
+        if self._dies_at == "settle":
+            pipe.execute()  # so far Redis had come
         self._maybe_die("settle")
-        return super().settle(account, reservation, cost)
+        super().queue_settle(pipe, account, reservation, cost)
 
 
 def test_a_crash_between_store_and_settle_is_healed_by_the_next_to_come(

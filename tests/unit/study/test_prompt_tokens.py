@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import prompt_tokens, worst_case
+from study.config import Arm
 from study.connection import Client
 from study.prices import Usage
 from study.prompt_tokens import SLACK_TOKENS, PromptTokens
 
 
-def name(rendered: Any = "hi", model: str = "m", **params: Any) -> str:
-    return prompt_tokens.name_of(rendered, model=model, params=params)
+def name(example: str = "tune-0", model: str = "m", template: int = 0, **params: Any) -> str:
+    return prompt_tokens.name_of(Arm(model=model, template=template, params=params), example)
 
 
 def test_what_was_billed_is_known_and_the_largest_count_stands(client: Client) -> None:
@@ -29,8 +30,8 @@ def test_how_answers_are_drawn_is_no_part_of_a_prompt_and_all_else_is() -> None:
     sampled = name(temperature=0.5, top_p=0.9, max_tokens=3, stop=["x"], best_of=4, seed=1)
     assert sampled == name()
     others = [
-        name("hi "),
-        name([{"role": "user", "content": "hi"}]),
+        name("tune-1"),
+        name(template=1),
         name(model="n"),
         name(tools=[{"type": "function"}]),
         name(reasoning_effort="high"),
