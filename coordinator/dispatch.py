@@ -9,9 +9,12 @@ twice is free, since what was paid for and what was recorded is kept under the e
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery
+from kombu.exceptions import BatchPublishError, OperationalError
+from kombu.messaging import Producer
+from kombu.utils.functional import retry_over_time
 
 from study import broker, fleet, keys
 from study.connection import Client
@@ -196,15 +199,24 @@ class Dispatcher:
         if not sent:
             return
         with self._celery.producer_pool.acquire(block=True) as producer:
-            for one in sent:
-                message: dict[str, Any] = one.message.model_dump()
+            retry_over_time(  # type: ignore[no-untyped-call]
+                self._send_batch,
+                (OperationalError, BatchPublishError),
+                args=(producer, [one.message for one in sent]),
+                **PUBLISH,
+            )
+        now = self._clock()
+        for one in sent:
+            one.waiting, one.heard_s, one.due_s = False, now, now + HELD_S_MAX
+
+    def _send_batch(self, producer: Producer, messages: Sequence[EvaluateExample]) -> None:
+        """Send messages in one round trip; a repeat sends some of them twice, which is free."""
+        with producer.batch():  # type: ignore[no-untyped-call]
+            for message in messages:
                 self._celery.send_task(
                     EVALUATE_EXAMPLE,
-                    args=[message],
+                    args=[message.model_dump()],
                     queue=QUEUE,
-                    retry=True,
-                    retry_policy=PUBLISH,
+                    retry=False,
                     producer=producer,
                 )
-                now = self._clock()
-                one.waiting, one.heard_s, one.due_s = False, now, now + HELD_S_MAX

@@ -30,7 +30,7 @@ from study.ledger import Balance, Ledger, parent_account
 from study.messages import ConfigFailed, EvaluateExample, Fatal, Result, Scored, Unaffordable
 from study.results import Results
 from study.studies import Studies, StudyRecord, StudyStatus
-from study.trials import Estimate, TrialState
+from study.trials import Estimate, Trial, TrialState
 
 log = structlog.get_logger()
 
@@ -108,6 +108,7 @@ class Drive:
         self._position = "0"
         self._catching_up = False
         self._refusals: Counter[str] = Counter()
+        self._unsaved: dict[int, Trial] = {}
         self._ticked_s = self._heard_s = self._scored_s = clock()
         self._note = ""
 
@@ -198,7 +199,8 @@ class Drive:
             worst_case = self._bounds.worst_case(work.arm, work.example, work.draws)
             works.append((message, worst_case))
             available -= worst_case
-        self._save_trials()  # before the messages: a worker reads the trial
+        if self._new_trials():  # before the messages: a worker reads the trial
+            self._save_trials()
         self._dispatcher.send(works)
 
     def collect_and_tell(self) -> None:
@@ -267,6 +269,8 @@ class Drive:
         if self._arms.get(result.trial) != result.arm or result.example not in self._examples:
             log.warning("result_refused", study=self._record.id, unknown=result.evaluation)
             return
+        if not isinstance(result, Unaffordable):
+            self._refusals.pop(result.evaluation, None)
         if isinstance(result, Scored):
             self._dispatcher.done(result.evaluation)
             self.tally.completions_paid += result.draws
@@ -290,6 +294,7 @@ class Drive:
             self._dispatcher.done(result.evaluation)
             self._refusals[result.evaluation] += 1
             if self._refusals[result.evaluation] >= REFUSALS_MAX:
+                del self._refusals[result.evaluation]
                 self._plan.lost(result)
             else:
                 self._plan.unaffordable(result)
@@ -367,10 +372,18 @@ class Drive:
             f"stopped; what was paid for is kept. Go on with: bursar resume {self._record.id}"
         )
 
+    def _new_trials(self) -> bool:
+        """Whether there are trials that were never saved."""
+        self._unsaved.update({trial.number: trial for trial in self._plan.changed()})
+        new = [trial for trial in self._unsaved.values() if trial.number not in self._arms]
+        self._arms.update({trial.number: trial.arm.key for trial in new})
+        return bool(new)
+
     def _save_trials(self) -> None:
-        for trial in self._plan.changed():
-            self._arms[trial.number] = trial.arm.key
-            self._studies.save_trial(self._record.id, trial)
+        """Write down how trials stand: new ones at once, others about once a second."""
+        self._new_trials()
+        self._studies.save_trials(self._record.id, self._unsaved.values())
+        self._unsaved.clear()
 
     def _progress(self) -> Progress:
         trials = self._plan.trials

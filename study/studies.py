@@ -202,8 +202,13 @@ class Studies:
 
     def save_trial(self, study_id: str, trial: Trial) -> None:
         """Write a trial as it stands now."""
-        text = json.dumps(trial.to_dict(), separators=(",", ":"))
-        self._redis.hset(keys.trials(study_id), str(trial.number), text)
+        self.save_trials(study_id, [trial])
+
+    def save_trials(self, study_id: str, trials: Iterable[Trial]) -> None:
+        """Write trials as they stand now, all at once."""
+        texts = {str(t.number): json.dumps(t.to_dict(), separators=(",", ":")) for t in trials}
+        if texts:
+            self._redis.hset(keys.trials(study_id), mapping=texts)
 
     def trial(self, study_id: str, number: int) -> Trial:
         """One trial.

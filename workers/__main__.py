@@ -30,6 +30,11 @@ def main(
         "--concurrency", type=int, default=SLOTS, metavar="N", help="evaluations at once"
     )
     parser.add_argument("--hostname", help="the worker's name in Flower (by default, this host's)")
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="tell of every evaluation, for Flower; left out, only once a Flower asks for it",
+    )
     options = parser.parse_args(arguments)
     name = options.hostname or f"worker-{os.getpid()}"
     if "@" not in name:
@@ -55,6 +60,7 @@ def main(
             # They make every worker talk to every other one, and nothing here needs it.
             "--without-gossip",
             "--without-mingle",
+            *(["--task-events"] if options.events else []),
         ]
     )
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -222,6 +223,31 @@ def test_messages_that_are_not_ours_are_refused_and_harm_nothing(cluster: Fleet)
     wait_until(lambda: cluster.log.count('"message_refused"') == 8)
     assert cluster.server.books().calls == 1
     assert CANARY not in cluster.log
+
+
+def test_a_worker_tells_of_its_evaluations_once_a_flower_asks_for_it(cluster: Fleet) -> None:
+    cluster.start()
+    kinds: list[str] = []
+    with cluster.celery.connection() as connection:
+        receiver = cluster.celery.events.Receiver(
+            connection, handlers={"*": lambda event: kinds.append(event["type"])}
+        )
+
+        def watch() -> None:
+            for _ in receiver.consume(limit=None, timeout=None, wakeup=False):
+                pass
+
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        wait_until(lambda: "worker-heartbeat" in kinds)
+        cluster.ask(0)
+        wait_until(lambda: cluster.scored == {"tune-0"})
+        assert not [kind for kind in kinds if kind.startswith("task")]
+        cluster.celery.control.enable_events(reply=True, timeout=WAIT_MAX_S, limit=1)
+        cluster.ask(1)
+        wait_until(lambda: {"task-received", "task-succeeded"} <= set(kinds))
+        receiver.should_stop = True
+        watching.join()
 
 
 def test_a_worker_told_to_stop_finishes_what_it_does(cluster: Fleet) -> None:

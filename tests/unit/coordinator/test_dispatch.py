@@ -51,17 +51,24 @@ class Office:
         self.beats = 0
 
     def send(self, first_draw: int = 0) -> str:
+        [evaluation] = self.send_all(first_draw)
+        return evaluation
+
+    def send_all(self, *first_draws: int) -> list[str]:
         arm = Arm(model="m", template=0, params={})
-        message = EvaluateExample(
-            study=self.record.id,
-            trial=0,
-            arm=arm.key,
-            example="tune-0",
-            first_draw=first_draw,
-            draws=1,
-        )
-        self.dispatcher.send([(message, 1)])
-        return message.evaluation
+        messages = [
+            EvaluateExample(
+                study=self.record.id,
+                trial=0,
+                arm=arm.key,
+                example="tune-0",
+                first_draw=first_draw,
+                draws=1,
+            )
+            for first_draw in first_draws
+        ]
+        self.dispatcher.send([(message, 1) for message in messages])
+        return [message.evaluation for message in messages]
 
     def beat(self, *evaluations: str) -> None:
         """A worker says that it is at these."""
@@ -232,3 +239,20 @@ def test_what_was_struck_off_and_is_asked_for_again_stays_written_down(office: O
     assert office.send() == evaluation
     office.dispatcher.flush()
     assert office.client.hkeys(keys.sent(office.record.id)) == [evaluation]
+
+
+def test_a_block_of_messages_is_sent_together(office: Office) -> None:
+    office.send(first_draw=100)  # what is declared once is declared by now
+    before = office.broker.info("stats")["total_commands_processed"]
+    sent = office.send_all(*range(5))
+    calls = office.broker.info("stats")["total_commands_processed"] - before
+    assert broker.waiting(office.broker, office.record.id) == {*sent, f"{sent[0][:-3]}100+1"}
+    assert calls <= 5 + 3  # each message, the block written down, and what counts
+
+
+def test_a_connection_that_was_cut_is_opened_again_to_send(office: Office) -> None:
+    first = office.send()
+    office.broker.client_kill_filter(_type="normal", skipme=True)
+    second, third = office.send_all(1, 2)
+    assert {second, third} <= (broker.waiting(office.broker, office.record.id) or set())
+    assert first in (broker.waiting(office.broker, office.record.id) or set())

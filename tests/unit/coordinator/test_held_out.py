@@ -1,5 +1,7 @@
 """The plan that evaluates one config once on each example."""
 
+import statistics
+
 import pytest
 
 from coordinator.held_out import HeldOut
@@ -97,3 +99,43 @@ def test_a_result_of_an_earlier_coordinator_is_not_sent_again() -> None:
     work = held_out.next(available=10**9)
     assert work is not None
     assert work.example == "test-1"
+
+
+def test_an_estimate_is_that_of_all_scores_at_once() -> None:
+    held_out = plan(examples=40)
+    while held_out.next(available=10**9):
+        pass
+    values = []
+    for i in range(40):
+        passes = [i % 3 == 0, i % 5 < 2]
+        values.append(success(sum(passes), 2))
+        held_out.record(scored(f"test-{i}", passes))
+        held_out.record(scored(f"test-{i}", [False, False]))  # a repeat changes nothing
+    found = held_out.recommend()
+    assert found is not None
+    assert found.value == pytest.approx(statistics.fmean(values))
+    assert found.std_error == pytest.approx(statistics.stdev(values) / 40**0.5)
+    assert (found.examples, found.draws) == (40, 80)
+
+
+def test_a_result_costs_no_more_the_more_results_there_are() -> None:
+    """Neither its score nor its cost is looked at again with each later one."""
+    scores = []
+
+    def metric(passes: int, n: int) -> float:
+        scores.append(passes)
+        return success(passes, n)
+
+    held_out = HeldOut(
+        Config(arm=ARM, n=2),
+        [f"test-{i}" for i in range(200)],
+        count_metric=metric,
+        price=PRICE,
+        bound=lambda arm, example, draws: 100 * draws,
+    )
+    for i in range(200):
+        held_out.next(available=10**9)
+        held_out.record(scored(f"test-{i}", [True, False]))
+        held_out.changed()
+        held_out.recommend()
+    assert len(scores) == 200
