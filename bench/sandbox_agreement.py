@@ -46,6 +46,9 @@ LIMITS = Limits(timeout_s=5.0, memory_mb=512)
 AT_ONCE = 100
 """Programs in a container."""
 DEADLINE_S = 3600.0
+OF_READING = ("reading", "mended", "wrong")
+"""Reasons that speak of the worker's reading alone: to the letter the verdict is the recorded one."""
+NO_PYTHON = ("fail:SyntaxError", "fail:IndentationError")
 AGAIN = 2
 """How often a program is run again whose verdict differs."""
 
@@ -166,8 +169,7 @@ def explain(box: SandboxBox, row: Row, read: RunResult, literal: RunResult) -> D
     """Runs a program again to tell why its verdict differs."""
     again = [found.verdict for found in box.run([row.literal] * AGAIN)]
     if literal.verdict == row.recorded:
-        why = "reading: the letter gets the recorded verdict, the worker's reading another"
-        return Difference(row=row, found=read.verdict, why=why, detail=read.detail)
+        return Difference(row=row, found=read.verdict, why=why_read(row, read), detail=read.detail)
     whole = box.run([row.whole])[0].verdict
     if row.recorded in again or len({*again, literal.verdict}) > 1:
         why = "unstable: run again, it gets another verdict"
@@ -180,6 +182,16 @@ def explain(box: SandboxBox, row: Row, read: RunResult, literal: RunResult) -> D
     else:
         why = "verdict"
     return Difference(row=row, found=literal.verdict, why=why, detail=literal.detail)
+
+
+def why_read(row: Row, read: RunResult) -> str:
+    """Why the worker's reading of a text gets another verdict than the text to the letter."""
+    if row.recorded not in NO_PYTHON:
+        return "reading: the letter gets the recorded verdict, the worker's reading another"
+    behind = "to the letter no Python, for the prose or the cut-off code behind its function"
+    if read.passed:
+        return f"mended: {behind}; the function is right, which is what the worker says"
+    return f"wrong: {behind}; the function is wrong, too, and the worker says how"
 
 
 def explain_all(sandbox: Sandbox, rows: Sequence[Row], verdicts: Verdicts) -> list[Difference]:
@@ -261,7 +273,7 @@ def main() -> int:
         head = "# Agreement with recorded verdicts\n\n`make bench-sandbox` printed this.\n\n"
         REPORT.parent.mkdir(parents=True, exist_ok=True)
         REPORT.write_text(head + text)
-    letter = [each for each in differences if not each.why.startswith("reading")]
+    letter = [each for each in differences if not each.why.startswith(OF_READING)]
     return 0 if len(letter) <= len(rows) / 1000 else 1
 
 

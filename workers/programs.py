@@ -89,6 +89,11 @@ def assemble(prompt: str, answer: str, entry_point: str, api: Api) -> str:
     Returns:
         A program's source: not necessarily a right one, nor even Python.
     """
+    letter = prompt + answer
+    if api == "completions" and _is_program(letter, entry_point):
+        return (
+            letter  # with all that the model runs behind it: it is the user's program, as it stands
+        )
     text = _without_thought(answer.replace("\r\n", "\n").replace("\r", "\n"))
     blocks = _fenced(text)
     for source in dict.fromkeys(_readings(prompt, text, blocks, entry_point, api)):
@@ -99,8 +104,6 @@ def assemble(prompt: str, answer: str, entry_point: str, api: Api) -> str:
 
 def _readings(prompt: str, text: str, blocks: Sequence[str], name: str, api: Api) -> Iterator[str]:
     """The programs that a text may mean, the likeliest first."""
-    if api == "completions":
-        yield prompt + text
     if blocks:
         for block in blocks:
             if _defines(block, name):

@@ -139,7 +139,15 @@ def test_the_models_own_tests_and_examples_are_left_out() -> None:
         "for i in range(3):\n    print(double(i))\n"
     )
     assert double(f"```python\n{answer}```") == 42
-    assert double(BODY + "\n\nprint(double('x'))\n", api="completions") == 42
+
+
+@pytest.mark.parametrize(
+    "behind", ["print(double(input()))\n", "from __future__ import annotations\n", "# the end\n"]
+)
+def test_a_continuation_that_is_python_stands_with_all_that_is_behind_it(behind: str) -> None:
+    """A right function whose program ends in an error is what was bought, and counts as one."""
+    answer = f"{BODY}\n\n{behind}"
+    assert assemble(PROMPT, answer, "double", "completions") == PROMPT + answer
 
 
 def test_what_a_function_needs_after_it_is_kept() -> None:
