@@ -2,7 +2,7 @@
 
 from sandbox.containers import DockerSandbox
 from sandbox.contract import Sandbox, SandboxBox
-from sandbox.errors import SandboxError
+from sandbox.errors import OutOfMemory, SandboxError
 from sandbox.image import build_image
 from sandbox.limits import Limits
 from sandbox.opening import open_sandbox
@@ -16,6 +16,7 @@ __all__ = [
     "DockerSandbox",
     "Exchange",
     "Limits",
+    "OutOfMemory",
     "Outcome",
     "ProcessSandbox",
     "Program",

@@ -15,12 +15,13 @@ from sandbox import owner
 from sandbox.channel import AttachedStream, RunnerChannel, runner_command
 from sandbox.contract import SandboxBox
 from sandbox.engine import engine_errors
-from sandbox.errors import SandboxError
+from sandbox.errors import OutOfMemory, SandboxError
 from sandbox.limits import Limits
 from sandbox.program import Program, RunResult
 
-FIRST_UID = 100_000
-"""Programs get the uids from here on, one each; no account of host or image has them."""
+FIRST_UID = 40_000
+"""Programs get the uids from here on, one each: above the accounts of most hosts, and within the
+65,536 that a rootless engine has."""
 SCRATCH = "/tmp"  # noqa: S108 - the container's own, and nobody else's
 STARTS_AT_ONCE = 4
 """Engines start containers one after the other anyhow; more would only crowd the machine."""
@@ -36,8 +37,12 @@ NO_SHARED_MEMORY = {
 
 EVENTS_BACK_S = 3600
 """How far back the reason for a container's end is looked for."""
-DEADLINE_EXIT = 75
+LAST_WORDS_S = 5
+"""How long that reason is waited for, where a container has ended and the engine does not know it yet."""
+DEADLINE_EXIT = "75"
 """The exit code of a runner that has reached its deadline."""
+KILLED_EXIT = "137"
+"""The exit code of a runner that was killed."""
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +186,8 @@ class DockerBox(SandboxBox):
             end = _last_words(self._client, container)
             if end is None:
                 raise
-            raise SandboxError(f"{error.cause}; {end}", error.remedy) from error
+            kind, words = end
+            raise kind(f"{error.cause}; {words}", error.remedy) from error
 
     def close(self) -> None:
         """Removes the container, whether or not it has started yet."""
@@ -209,25 +215,38 @@ def _remove(client: docker.DockerClient, container: str) -> None:
         _log.warning("container %s is left to the reaper: %s", container[:12], exc)
 
 
-def _last_words(client: docker.DockerClient, container: str) -> str | None:
+def _last_words(
+    client: docker.DockerClient, container: str
+) -> tuple[type[SandboxError], str] | None:
     """Why a container has ended, from the engine's recent events; None if it has not."""
     now_s = int(time.time())
+    events: list[dict[str, Any]] = []
     try:
-        events = list(
-            client.api.events(
-                since=now_s - EVENTS_BACK_S,
-                until=now_s + 1,
-                filters={"container": container, "event": ["oom", "die"]},
-                decode=True,
-            )
+        stream = client.api.events(
+            since=now_s - EVENTS_BACK_S,
+            until=now_s + LAST_WORDS_S,
+            filters={"container": container, "event": ["oom", "die"]},
+            decode=True,
         )
+        for event in stream:  # the end may not be known yet, and "oom" may come behind "die"
+            events.append(event)
+            actions = {each["Action"] for each in events}
+            if "die" in actions and (_exit_code(events) != KILLED_EXIT or "oom" in actions):
+                break
+        stream.close()
     except (DockerException, OSError):
         return None
-    exits = [e["Actor"]["Attributes"].get("exitCode") for e in events if e["Action"] == "die"]
-    if not exits:
+    code = _exit_code(events)
+    if code is None:
         return None
-    if exits[0] == str(DEADLINE_EXIT):
-        return "the container had reached its deadline"
+    if code == DEADLINE_EXIT:
+        return SandboxError, "the container had reached its deadline"
     if any(event["Action"] == "oom" for event in events):
-        return f"the container as a whole ran out of memory (exit code {exits[0]})"
-    return f"the container ended with exit code {exits[0]}"
+        return OutOfMemory, f"the container as a whole ran out of memory (exit code {code})"
+    return SandboxError, f"the container ended with exit code {code}"
+
+
+def _exit_code(events: Sequence[dict[str, Any]]) -> str | None:
+    """What a container ended with, from its events; None if it has not."""
+    ends = (event for event in events if event["Action"] == "die")
+    return next((str(end["Actor"]["Attributes"].get("exitCode")) for end in ends), None)

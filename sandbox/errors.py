@@ -18,3 +18,11 @@ class SandboxError(Exception):
 
     def __str__(self) -> str:
         return f"The sandbox could not run the programs: {self.cause}. {self.remedy}"
+
+
+class OutOfMemory(SandboxError):
+    """The container as a whole ran out of memory, and the kernel ended the runner with it.
+
+    One program can bring that about (it may lower its own oom_score_adj), but so can other things:
+    only where it happens again, in containers in which nothing else has run, is it the program's doing.
+    """

@@ -24,12 +24,18 @@ from sandbox.plain import Malformed, pack, unpack
 
 LENGTH = struct.Struct(">I")
 VALUE_BYTES = 4 << 20  # a longer value is equal to nothing; tests that are data have none
+REQUEST_BYTES = 1 << 30  # what the judge sends is the check's; the memory limit is the bound
+ALIASES = {"np": "numpy", "pd": "pandas"}
+"""Under what names modules go that a check uses and the program imported."""
 TOGETHER = frozenset(("globals", "locals", "vars", "dir", "eval", "exec"))
 """A check that asks for these looks at its own surroundings, and can't be moved away from them."""
 
 
 class NotApart(BaseException):
-    """This check can't be run apart from the program: it hands over what is not plain."""
+    """This check can't be run apart from the program: it hands over what is not plain.
+
+    The check alone decides that; a program that could bring it about would choose its judge.
+    """
 
 
 class Gone(BaseException):
@@ -52,14 +58,14 @@ def send(wire: socket.socket, text: str) -> None:
         raise Gone from error
 
 
-def receive(wire: socket.socket) -> str:
+def receive(wire: socket.socket, bytes_max: int) -> str:
     """Receives one text.
 
     Raises:
-        Gone: there is none, or it is longer than any that we send.
+        Gone: there is none, or it is longer than it may be.
     """
     count = LENGTH.unpack(_exactly(wire, LENGTH.size))[0]
-    if count > VALUE_BYTES:
+    if count > bytes_max:
         raise Gone
     return _exactly(wire, count).decode("utf-8", "replace")
 
@@ -121,15 +127,15 @@ def answer_calls(
     """
     kept = Kept()
     with suppress(Gone):
-        names = json.loads(receive(wire))
+        names = json.loads(receive(wire, REQUEST_BYTES))
         known = {name: _defined(namespace[name], kept) for name in names if name in namespace}
         send(wire, json.dumps(known))
         while True:
-            send(wire, _answer(receive(wire), kept, describe))
+            send(wire, _answer(receive(wire, REQUEST_BYTES), kept, describe))
 
 
 def _defined(value: Any, kept: Kept) -> Any:
-    return ["module"] if isinstance(value, ModuleType) else _packed(value, kept)
+    return ["module", kept(value)] if isinstance(value, ModuleType) else _packed(value, kept)
 
 
 def _answer(request: str, kept: Kept, describe: Callable[[BaseException], bytes]) -> str:
@@ -177,10 +183,11 @@ class Program:
             raise Gone
         known = {}
         for name in wanted:
-            if name in found and found[name] == ["module"]:
-                known[name] = _module(name)
-            elif name in found:
-                known[name] = self._value(found[name])
+            match found.get(name):
+                case ["module", far]:
+                    known[name] = _module(name) or self._value(far)
+                case value if name in found:
+                    known[name] = self._value(value)
         return known
 
     def ask(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -193,10 +200,7 @@ class Program:
         """
         sent = [pack(arg, _number) for arg in args]
         named = {name: pack(arg, _number) for name, arg in kwargs.items()}
-        text = json.dumps([kind, sent, named])
-        if len(text) > VALUE_BYTES:
-            raise NotApart
-        send(self._wire, text)
+        send(self._wire, json.dumps([kind, sent, named]))
         match self._said():
             case ["raised", str(base), str(name), *told]:
                 raise _exception(base, name, str(told[0]) if told else name)
@@ -208,7 +212,7 @@ class Program:
 
     def _said(self) -> Any:
         try:
-            return json.loads(receive(self._wire))
+            return json.loads(receive(self._wire, VALUE_BYTES))
         except (ValueError, RecursionError) as error:
             raise Gone from error
 
@@ -285,6 +289,8 @@ def _exception(base: str, name: str, told: str) -> Exception:
     kind = getattr(builtins, base, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         kind = Exception
+    if issubclass(kind, (StopIteration, StopAsyncIteration)):
+        kind = RuntimeError  # or it would end the check's own loop over map(f, ...), as if all was well
     if not name.isidentifier():
         name = "Exception"
     methods = {"__init__": lambda *_: None, "__str__": lambda _: told}
@@ -293,12 +299,15 @@ def _exception(base: str, name: str, told: str) -> Exception:
     return error
 
 
-def _module(name: str) -> Any:
-    """A module that the check uses under its own name, though the program imported it."""
+def _module(name: str) -> ModuleType | None:
+    """A module that the check uses, though the program imported it; None if there is none here.
+
+    Nothing that the program says may have the check run together with it, so that is no NotApart.
+    """
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise NotApart from error
+        return importlib.import_module(ALIASES.get(name, name))
+    except ImportError:
+        return None
 
 
 def free_names(check: str) -> list[str]:

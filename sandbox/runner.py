@@ -39,6 +39,7 @@ CONFINE_TIMEOUT_S = 10.0  # for a child to give up what it must, on a busy machi
 SPARE_OUTPUT_BYTES = 1 << 16  # of an exchange, beyond twice what is expected: more is wrong anyhow
 CONFINED = b"confined"
 OOM_FIRST, OOM_NEXT = 1000, 900  # where memory runs out a program goes first, its judge next
+UIDS = 20_000  # then they begin anew: a rootless engine has 65,536 in all
 RECURSION = 3000  # HumanEval/49 tests to a depth of 1,101; the C stack holds more than this
 MIB = 1 << 20
 WARM = (  # what programs like to import: paid for once per box
@@ -63,6 +64,14 @@ class Settings:
         self.detail_chars: int = values["detail_chars"]
         self.scratch: str = values["scratch"]
         self.first_uid: int | None = values["first_uid"]  # None: children keep the runner's uid
+
+    def uid(self, number: int) -> int | None:
+        """The uid of a program, by its number; of its judge, by 0."""
+        return (
+            self.first_uid and self.first_uid + (number - 1) % UIDS + 1
+            if number
+            else self.first_uid
+        )
 
 
 # The jobs' way in and the answers' way out.
@@ -127,8 +136,8 @@ def confine(settings: Settings, number: int, home: str, oom: int) -> None:
     ):
         resource.setrlimit(limit, (amount, amount))
     # No RLIMIT_NPROC: it counts a uid over all containers of the host. The cgroup counts ours.
-    if settings.first_uid is not None:
-        uid = settings.first_uid + number
+    uid = settings.uid(number)
+    if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
@@ -285,8 +294,9 @@ class Child:
         self.status: int | None = None
         self.judge: Judge | None = None
         os.mkdir(self.home, 0o700)
-        if settings.first_uid is not None:
-            os.chown(self.home, settings.first_uid + number, settings.first_uid + number)
+        uid = settings.uid(number)
+        if uid is not None:
+            os.chown(self.home, uid, uid)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.wire, wire = socket.socketpair()
         self.pid = os.fork()

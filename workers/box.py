@@ -6,7 +6,16 @@ from typing import Final, Self
 
 import structlog
 
-from sandbox import Limits, Program, RunResult, Sandbox, SandboxBox, SandboxError
+from sandbox import (
+    Limits,
+    Outcome,
+    OutOfMemory,
+    Program,
+    RunResult,
+    Sandbox,
+    SandboxBox,
+    SandboxError,
+)
 
 TRIES_MAX: Final = 3
 """A restarted engine is back after a few seconds."""
@@ -48,21 +57,39 @@ class Box:
             log.warning("sandbox_not_prepared", study=self._study, cause=exc.cause)
 
     def run(self, programs: Sequence[Program]) -> list[RunResult]:
-        """Run each program by itself, in order.
+        """Run each program by itself, in order; one that breaks its box does not break the others'.
 
         Raises:
             SandboxError: if it can't be done, in several boxes.
         """
-        wait_s = TRY_AGAIN_S
-        for _ in range(TRIES_MAX - 1):
+        try:
+            return self._get().run(programs)
+        except SandboxError as exc:
+            self._give_up(exc)
+        self._sleep(TRY_AGAIN_S)
+        return [self._run_again(program) for program in programs]
+
+    def _run_again(self, program: Program) -> RunResult:
+        """Run a program after a box broke, perhaps by its doing."""
+        wait_s = 2 * TRY_AGAIN_S
+        for _ in range(TRIES_MAX - 2):
             try:
-                return self._get().run(programs)
+                return self._get().run([program])[0]
             except SandboxError as exc:
-                log.warning("sandbox_failed", study=self._study, cause=exc.cause)
-            self._close()
+                self._give_up(exc)
             self._sleep(wait_s)
             wait_s *= 2
-        return self._get().run(programs)
+        try:
+            return self._get().run([program])[0]
+        except OutOfMemory as exc:  # of a container in which nothing else ran: it is the program's
+            self._give_up(exc)
+            return RunResult(
+                outcome=Outcome.oom_killed, detail="it took all of its container's memory"
+            )
+
+    def _give_up(self, exc: SandboxError) -> None:
+        log.warning("sandbox_failed", study=self._study, cause=exc.cause)
+        self._close()
 
     def _get(self) -> SandboxBox:
         if self._made is None:

@@ -1,21 +1,25 @@
-"""`python -m tests.attacks`: runs every attack and prints a table of what was expected and what came."""
+"""`python -m tests.attacks [FILE]`: runs every attack; prints (and writes) a table of what was expected and what came."""
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import Program, SandboxBox, open_sandbox
+from sandbox import Program, open_sandbox
 from sandbox.engine import connect
 from tests.attacks import (
     conftest,
     test_exhausting,
     test_forging,
     test_leaving_early,
+    test_memory_pressure,
     test_outliving,
     test_reaching_out,
     test_scripts,
+    test_the_judges_wire,
 )
+from workers.box import Box
 
 STUDY = "attack-table"
 DEADLINE_S = 3600.0
@@ -59,11 +63,17 @@ def attacks() -> Iterator[Attack]:
         yield Attack(
             family="scripts", name=name, judged="script", program=program, expected=some(expected)
         )
-    for name, (source, expected) in {**test_exhausting.ATTACKS, **test_exhausting.TEXTS}.items():
-        program = Program(source=source, check=conftest.CHECK)
-        yield Attack(
-            family="exhausting", name=name, judged="data", program=program, expected=some(expected)
-        )
+    pressure = {name: (s, "fail:oom_killed") for name, s in test_memory_pressure.ATTACKS.items()}
+    for family, table in {
+        "the judge's wire": test_the_judges_wire.ATTACKS,
+        "memory pressure": pressure,
+        "exhausting": {**test_exhausting.ATTACKS, **test_exhausting.TEXTS},
+    }.items():
+        for name, (source, expected) in table.items():
+            program = Program(source=source, check=conftest.CHECK)
+            yield Attack(
+                family=family, name=name, judged="data", program=program, expected=some(expected)
+            )
     for name, (source, names) in test_reaching_out.ATTACKS.items():
         program = Program(source=f"{source}\n{test_reaching_out.RIGHT}", check=conftest.CHECK)
         right = ("pass",) if names is None else tuple(f"fail:{name}" for name in some(names))
@@ -87,7 +97,7 @@ def memory_mib() -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def line(attack: Attack, box: SandboxBox) -> tuple[str, bool]:
+def line(attack: Attack, box: Box) -> tuple[str, bool]:
     """Runs an attack and, behind it, a right and a wrong program, which must not notice."""
     siblings = [conftest.RIGHT, conftest.WRONG, *([attack.after] if attack.after else [])]
     found, *others = [result.verdict for result in box.run([attack.program, *siblings])]
@@ -99,28 +109,42 @@ def line(attack: Attack, box: SandboxBox) -> tuple[str, bool]:
     return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |", ok
 
 
-def main() -> int:
-    """Prints the table; exit code 1 where a verdict is wrong or something is left."""
+def report() -> Iterator[tuple[str, bool]]:
+    """The table, line by line, and whether each is as it should be."""
     sandbox, wrong, count = open_sandbox(), 0, 0
-    print("| family | what it tries | test | expected | got | siblings | |\n" + "|---" * 7 + "|")
-    with sandbox.prepare(study=STUDY, limits=conftest.LIMITS, deadline_s=DEADLINE_S) as box:
+    yield "| family | what it tries | test | expected | got | siblings | |", True
+    yield "|---" * 7 + "|", True
+    with Box(
+        sandbox, study=STUDY, limits=conftest.LIMITS, deadline_s=DEADLINE_S, sleep=time.sleep
+    ) as box:
         box.run([conftest.RIGHT])
         before_mib = memory_mib()
         for attack in attacks():
             text, ok = line(attack, box)
-            print(text, flush=True)
+            yield text, ok
             count, wrong = count + 1, wrong + (not ok)
         after_mib = memory_mib()
     client = connect()
     left = client.containers.list(all=True, filters={"label": f"bursar.study={STUDY}"})
     client.close()
     sandbox.close()
-    print(
-        f"\n{count} runs of {len({(a.family, a.name) for a in attacks()})} attacks, {wrong} wrong"
-    )
-    print(f"the worker's memory: {before_mib:.1f} MiB before, {after_mib:.1f} MiB after")
-    print(f"containers left: {len(left)}")
-    return 1 if wrong or left else 0
+    names = {(attack.family, attack.name) for attack in attacks()}
+    yield f"\n{count} runs of {len(names)} attacks, {wrong} wrong.", True
+    yield f"The worker's memory: {before_mib:.1f} MiB before, {after_mib:.1f} MiB after.", True
+    yield f"Containers left: {len(left)}.", not left
+
+
+def main() -> int:
+    """Prints the table; exit code 1 where a verdict is wrong or something is left."""
+    lines, well = [], True
+    for text, ok in report():
+        print(text, flush=True)
+        lines.append(text)
+        well = well and ok
+    for file in map(Path, sys.argv[1:]):
+        head = f"# Attacks on the sandbox\n\nWritten by `python -m tests.attacks {file}`.\n\n"
+        file.write_text("\n".join([head.rstrip("\n"), "", *lines, ""]))
+    return 0 if well else 1
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from typing import Any, Self
 
 import pytest
 
-from sandbox import Limits, Outcome, Program, RunResult, SandboxError
+from sandbox import Limits, Outcome, OutOfMemory, Program, RunResult, SandboxError
 from workers.box import TRIES_MAX, Box
 
 PROGRAM = Program(source="", check="")
+GLUTTON = Program(source="takes its container's memory", check="")
 
 
 class Breaking:
@@ -37,6 +38,8 @@ class BreakingBox:
         self._sandbox = sandbox
 
     def run(self, programs: Sequence[Program]) -> list[RunResult]:
+        if GLUTTON in programs:
+            raise OutOfMemory("the container ended")
         if self._sandbox.broken:
             self._sandbox.broken -= 1
             raise SandboxError("the container is gone")
@@ -92,3 +95,32 @@ def test_a_sandbox_that_stays_broken_is_a_fault_and_no_verdict() -> None:
     assert sandbox.made == TRIES_MAX
     assert len(waits) == TRIES_MAX - 1
     assert sandbox.open == 0
+
+
+def test_a_program_that_takes_its_container_down_does_not_take_its_siblings_verdicts() -> None:
+    sandbox, waits = Breaking(), list[float]()
+    with box_of(sandbox, waits) as box:
+        results = box.run([PROGRAM, GLUTTON, PROGRAM])
+    assert [result.outcome for result in results] == [
+        Outcome.passed,
+        Outcome.oom_killed,
+        Outcome.passed,
+    ]
+    assert sandbox.open == 0
+    assert len(waits) == TRIES_MAX - 1
+
+
+def test_memory_that_runs_out_once_is_a_fault_and_no_verdict() -> None:
+    class Once(Breaking):
+        def prepare(self, **which: Any) -> "BreakingBox":
+            box = super().prepare(**which)
+            if self.made == 1:
+                box.run = _out_of_memory  # type: ignore[method-assign]
+            return box
+
+    with box_of(Once(), []) as box:
+        assert box.run([PROGRAM])[0].passed
+
+
+def _out_of_memory(_: Sequence[Program]) -> list[RunResult]:
+    raise OutOfMemory("the container ended")
