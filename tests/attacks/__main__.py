@@ -1,4 +1,4 @@
-"""`python -m tests.attacks [FILE]`: runs every attack; prints (and writes) a table of what was expected and what came."""
+"""`python -m tests.attacks [FILE]`: runs every attack, and prints what was expected and what came."""
 
 import sys
 import time
