@@ -2,7 +2,7 @@
 
 A script's keys must share a slot: the ledger's keys share one hash tag, since a study's account and
 the fleet's move together; a study's other keys share a tag of their own. Keys without a TTL are on
-the permanent list: they are the study, and go when the study is deleted.
+the permanent list: they are the study, and go when it is forgotten (`study.retention`).
 """
 
 from fnmatch import fnmatchcase

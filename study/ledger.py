@@ -78,6 +78,7 @@ class Ledger:
         self._reserve = scripts.load(redis, "reserve")
         self._settle = scripts.load(redis, "settle")
         self._release = scripts.load(redis, "release")
+        self._close = scripts.load(redis, "close_account")
 
     def open(self, account: str, *, limit: int | None) -> None:
         """Open an account, or leave it as it is if there is one: twice is the same as once.
@@ -146,6 +147,18 @@ class Ledger:
             RELEASED, ALREADY_SETTLED, ALREADY_RELEASED or NOT_FOUND.
         """
         return Verdict(self._release(_keys(account), [reservation]))
+
+    def close(self, account: str) -> bool:
+        """End an account below another: it pays for no call any more, and keeps its sums.
+
+        Its reservations are forgotten, and its journal is one entry with the sum of all: each of the
+        movements stands in its parent's, too. Twice is the same as once.
+
+        Returns:
+            Whether it is closed: not while anything is reserved, nor where there is no such account.
+        """
+        own = [keys.account(account), keys.reservations(account), keys.journal(account)]
+        return bool(self._close(own, [account]) == "closed")
 
     def open_reservations(self, account: str) -> list[str]:
         """Ids of the reservations that are neither settled nor released."""

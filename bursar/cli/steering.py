@@ -1,4 +1,4 @@
-"""`bursar stop` and `bursar budget`: what changes a study from outside while it may be running."""
+"""`bursar stop`, `budget` and `forget`: what changes a study from outside."""
 
 from typing import Annotated, Any
 
@@ -13,11 +13,22 @@ from coordinator.report import budget_row
 from study import keys, money
 from study.errors import SpecError
 from study.ledger import Balance, Ledger
+from study.retention import Retention
 from study.studies import Studies
 
 OptionalStudyId = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="The study; the whole fleet where left out.")
 ]
+
+ForgottenIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="The studies.")]
+OlderThan = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="DAYS", help="And those complete for so many days."),
+]
+Unfinished = Annotated[
+    bool, typer.Option("--unfinished", help="Named ones that could be resumed, too.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which ones would go.")]
 
 
 @app.command()
@@ -34,6 +45,42 @@ def stop(study: StudyId, as_json: Json = False) -> None:
         else f"{study} is not running: nothing to stop."
     )
     screen.show({"study": study, "stopping": was_driven}, words, as_json=as_json)
+
+
+@app.command()
+@reported
+def forget(
+    studies: ForgottenIds = None,
+    older_than: OlderThan = None,
+    unfinished: Unfinished = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Remove studies from Redis with all they bought; what they spent stays in the fleet's books."""
+    named = list(studies or [])
+    if not named and older_than is None:
+        raise SpecError(
+            field="ID",
+            problem="is left out, and --older-than too",
+            remedy="write `bursar forget ID`, or `bursar forget --older-than 90`",
+        )
+    with studies_here(next(iter(named), None)) as cluster:
+        retention, rows = Retention(cluster.client), list[dict[str, Any]]()
+        old = [] if older_than is None else retention.ended(days=older_than)
+        for study in dict.fromkeys([*named, *old]):
+            if dry_run:
+                spent = Ledger(cluster.client).balance(_account(cluster, study)).spent
+            else:
+                even = unfinished and study in named
+                spent = retention.forget(study, even_if_unfinished=even).spent
+            rows.append({"study": study, "spent_usd": money.to_usd(spent)})
+    verb = "would be forgotten" if dry_run else "is forgotten"
+    words = [
+        f"{row['study']} {verb}; the {figures.usd(row['spent_usd'])} it spent stay in the books."
+        for row in rows
+    ]
+    picture = "\n".join(words) or "Nothing to forget."
+    screen.show({"forgotten": rows, "dry_run": dry_run}, picture, as_json=as_json)
 
 
 @budget.command(name="show")

@@ -131,7 +131,7 @@ def test_no_secret_is_left_anywhere(
     }
     with (tmp_path / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "workers", "--concurrency=4"],
+            [sys.executable, "-m", "workers", "--events", "--concurrency=4"],
             env=environment, cwd=tmp_path, stdout=log, stderr=log,
         )  # fmt: skip
     try:

@@ -27,7 +27,7 @@ from .conftest import ROWS, is_right, small_study
 from .guarded_redis import Guarded, guarded_redis
 
 WAIT_MAX_S: Final = 90.0
-COMMANDS: Final = ["list", "report ID", "budget raise ID 1", "stop ID"]
+COMMANDS: Final = ["list", "report ID", "budget raise ID 1", "stop ID", "forget ID"]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_the_documented_rights_suffice_for_a_whole_study_and_for_flower(
     url, port = guarded.url("coordinator"), free_port()
     with connection.connect(url) as client:
         connection.check(client, url)
-        worker = begin(guarded.url("worker"), "-m", "workers", "--concurrency=4")
+        worker = begin(guarded.url("worker"), "-m", "workers", "--events", "--concurrency=4")
         flower = ["-m", "celery", "--app=flowerconfig", "--quiet", "flower", f"--port={port}"]
         flower += ["--address=127.0.0.1", f"--db={tmp_path / 'flower'}"]
         begin(guarded.url("flower"), *flower, cwd=repository / "deploy")

@@ -33,7 +33,7 @@ from study.errors import (
     StudyBusy,
     UnknownStudy,
 )
-from study.studies import Source
+from study.studies import Source, Studies, StudyStatus
 
 STUDY = """
 name = "x"
@@ -138,7 +138,7 @@ def test_a_redis_that_is_not_there_is_named_without_its_password(
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "trials", "best", "report", "resume", "stop", "test"]
+    "command", ["status", "trials", "best", "report", "resume", "stop", "test", "forget"]
 )
 def test_a_study_that_is_not_there_is_exit_code_2(command: str) -> None:
     result = run(command, "nothing-1234")
@@ -167,6 +167,30 @@ def test_a_study_that_nobody_drives_is_interrupted() -> None:
         assert (listed["status"], listed["driven"]) == ("interrupted", False)
         cluster.client.set(keys.lease(record.id), "somebody")
         assert json.loads(run("status", record.id, "--json").stdout)["status"] == "running"
+
+
+def test_a_study_is_forgotten_by_name_or_by_age_and_not_by_chance() -> None:
+    spec = read(Path(study_file()))
+    with reach(Home()) as cluster:
+        examples = Examples(tune=(("tune-0", ROW),), held_out=())
+        ids = [
+            start_study(spec, examples, client=cluster.client, source=Source.REHEARSAL).id
+            for _ in range(3)
+        ]
+        refused = run("forget", ids[0])
+        assert refused.exit_code == 2
+        assert "--unfinished" in refused.stderr
+        nothing = run("forget")
+        assert nothing.exit_code == 2
+        assert "--older-than" in nothing.stderr
+        assert run("forget", ids[0], "--unfinished").exit_code == 0
+        assert Studies(cluster.client).ids() == [ids[2], ids[1]]
+        Studies(cluster.client).set_status(ids[1], StudyStatus.COMPLETE)
+        for options, left in ((["--dry-run"], ids[1:]), ([], ids[2:])):
+            told = json.loads(run("forget", "--older-than", "0", "--json", *options).stdout)
+            assert [row["study"] for row in told["forgotten"]] == [ids[1]]
+            assert sorted(Studies(cluster.client).ids()) == sorted(left)
+        assert "Nothing to forget" in run("forget", "--older-than", "1").stdout
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"prompt": "\\ud800"}', "[]", "{"])

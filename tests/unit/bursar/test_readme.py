@@ -38,7 +38,8 @@ def arguments(command: Any) -> Iterator[str]:
         if parameter.param_type_name == "argument":
             yield parameter.metavar or parameter.name.upper()
         elif parameter.opts[0] not in HIDDEN_OPTIONS:
-            yield f"[{parameter.opts[0]} {parameter.metavar or parameter.name.upper()}]"
+            value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
+            yield f"[{parameter.opts[0]}{value}]"
 
 
 def parts() -> tuple[str, str, str]:
