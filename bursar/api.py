@@ -265,7 +265,7 @@ def _in_process(read: Arguments, eval_func: EvalFunc | str | None) -> EvalFunc |
 def _imported(eval_func: str | None) -> EvalFunc | None:
     if eval_func is None:
         return python_tests
-    from workers.evaluators import UnusableEvaluator, load
+    from workers.judge import UnusableEvaluator, load
 
     try:
         return load(eval_func)

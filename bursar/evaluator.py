@@ -19,7 +19,7 @@ def check(evaluator: str) -> None:
     """
     if evaluators.counts(evaluator):
         return
-    from workers.evaluators import UnusableEvaluator, load  # beside the sandbox's client
+    from workers.judge import UnusableEvaluator, load
 
     folder = str(Path.cwd())  # which the workers' PYTHONPATH names
     sys.path.insert(0, folder)

@@ -24,6 +24,7 @@ from study.errors import (
     CredentialsError,
     InfrastructureError,
     Interrupted,
+    SpecError,
     StudyBusy,
 )
 from study.ledger import Balance, Ledger, parent_account
@@ -48,6 +49,8 @@ NEVER_WORKED_MAX: Final = 20
 """Failures before the first answer: an address or a key's project is wrong, and waiting won't help."""
 GIVEN_UP_MAX: Final = 10
 """Evaluations given up with none scored in between, before the study stops."""
+EVAL_FUNC_NEVER_WORKED_MAX: Final = 20
+"""Scores that the user's function fails to give before it gave any: no more is bought for it."""
 RATE_LIMITED_S_MAX: Final = 1800.0
 """How long a study goes on waiting for a provider's rate limit without a single score."""
 SILENCE_S_MAX: Final = 60.0
@@ -107,6 +110,8 @@ class Drive:
         self._arms: dict[int, str] = {}
         self._position = "0"
         self._catching_up = False
+        self._unscored: int | None = 0
+        self._is_taken_up = False
         self._refusals: Counter[str] = Counter()
         self._unsaved: dict[int, Trial] = {}
         self._ticked_s = self._heard_s = self._scored_s = clock()
@@ -166,6 +171,7 @@ class Drive:
                 if isinstance(result, Scored | ConfigFailed):
                     self._absorb(result)
             self._dispatcher.flush()
+        self._is_taken_up = True
         arms = {trial.number: trial.arm for trial in trials}
         self._dispatcher.send_again_all(
             lambda m: self._bounds.worst_case(arms[m.trial], m.example, m.draws)
@@ -310,6 +316,22 @@ class Drive:
             self._studies.save_eval_func_error(self._record.id, scored.evaluation, scored.error)
             log.warning("eval_func_raised", study=self._record.id, example=scored.example)
         self._plan.record(scored)
+        self._doubt_the_metric(scored.error)
+
+    def _doubt_the_metric(self, error: str) -> None:
+        """Buy no more for a function that never gave a score; a resume may find it mended."""
+        if self._unscored is None or not error:
+            self._unscored = None
+            return
+        self._unscored += self._is_taken_up
+        if self._unscored >= EVAL_FUNC_NEVER_WORKED_MAX:
+            raise SpecError(
+                field="metric.evaluator",
+                value=self._record.spec.metric.evaluator,
+                problem=f"gave none of the first {self._unscored} scores; the last one: "
+                + error.strip().rpartition("\n")[2],
+                remedy=f"mend it, then: bursar resume {self._record.id}",
+            )
 
     def _doubt_the_start(self, reason: str) -> None:
         """Stop early where nothing ever worked; a provider that asks to wait is waited for."""

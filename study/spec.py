@@ -44,6 +44,8 @@ class MetricSpec(Section):
     name: str = "expected_success"
     mode: Literal["max", "min"] = "max"
     evaluator: str = "python_tests"
+    timeout_s: float = Field(default=120.0, gt=0, le=3600, allow_inf_nan=False)
+    """Of one call of a user's function; programs have `[sandbox] timeout_s`."""
 
 
 class BudgetSpec(Section):

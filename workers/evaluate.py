@@ -38,8 +38,9 @@ from study.studies import StudyRecord, StudyStatus
 from workers import evaluators
 from workers.box import Box
 from workers.buying import BUYING_S_MAX, BudgetExceeded, BusyElsewhere, Buyer, NotNow, Order
-from workers.evaluators import UnusableEvaluator
 from workers.failures import REASON_CHARACTERS_MAX, Forbidden, Overlong, Refused, redacted
+from workers.judge import UnusableEvaluator
+from workers.judges import JudgingFailed
 from workers.llm import Endpoint
 from workers.site import Site
 
@@ -253,8 +254,8 @@ def _bought_and_scored(work: _Work) -> Scored:
             box = stack.enter_context(work.box(endpoint))
             return _scored_by_programs(work, work.buyer(endpoint, box).buy(), box)
         # Before the first cent: an evaluator that is not here would make it worthless.
-        eval_func = evaluators.load(work.record.spec.metric.evaluator)
-        return _scored_by_user(work, work.buyer(endpoint, None).buy(), eval_func)
+        work.site.judges.check(work.record.spec.metric.evaluator)
+        return _scored_by_user(work, work.buyer(endpoint, None).buy())
 
 
 def _unscored(work: _Work, calls: Sequence[PaidCall]) -> Scored:
@@ -280,21 +281,20 @@ def _scored_by_programs(work: _Work, calls: Sequence[PaidCall], box: Box) -> Sco
     return Scored(**work.whose, passes=passes, paid=_paid(calls))
 
 
-def _scored_by_user(
-    work: _Work, calls: Sequence[PaidCall], eval_func: evaluators.EvalFunc
-) -> Scored:
-    texts = work.paid_calls.texts(work.message.arm, work.message.example)
-    curve, error = {}, ""
+def _scored_by_user(work: _Work, calls: Sequence[PaidCall]) -> Scored:
+    metric, error = work.record.spec.metric, ""
+    curve: dict[int, float] = {}
     try:
-        curve = evaluators.curve(
-            eval_func,
-            work.record.spec.metric.name,
-            texts,
+        curve = work.site.judges.curve(
+            metric.evaluator,
+            metric.name,
+            work.paid_calls.texts(work.message.arm, work.message.example),
             work.example,
             seed=zlib.crc32(work.message.evaluation.encode()),
+            timeout_s=metric.timeout_s,
         )
-    except Exception as exc:  # noqa: BLE001 (the user's code may raise anything: it is kept for them)
-        error = evaluators.told(exc)
+    except JudgingFailed as exc:
+        error = evaluators.told(str(exc))
     return Scored(**work.whose, curve=curve, error=error, paid=_paid(calls))
 
 

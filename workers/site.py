@@ -10,6 +10,7 @@ from study.assignments import Assignments
 from study.connection import Client
 from study.ledger import Ledger
 from study.studies import StudyRecord
+from workers.judges import Judges
 from workers.llm import Endpoint
 
 SLOTS: Final = 16
@@ -26,6 +27,7 @@ class Site:
         ledger: of that Redis.
         endpoint: the API of a study, opened once; raises Unauthorised where there is no key.
         sandbox: the sandbox of a study, opened once; raises SandboxError where there can be none.
+        judges: the processes that call users' functions.
         seal_key: shows which answers are a rehearsal's own.
         holder: a new name for each evaluation, unique among all workers and threads.
         has_died: whether the worker of a holder is dead; takes some seconds to be sure.
@@ -39,6 +41,7 @@ class Site:
     ledger: Ledger
     endpoint: Callable[[StudyRecord], Endpoint]
     sandbox: Callable[[StudyRecord], Sandbox]
+    judges: Judges = field(default_factory=Judges)
     seal_key: bytes = field(default=b"", repr=False)
     holder: Callable[[], str]
     clock: Callable[[], float]

@@ -17,12 +17,13 @@ from coordinator.tuning import tune_study
 from rehearsal import RehearsalServer, Synthetic
 from study import connection, money
 from study.config import Arm
+from study.errors import SpecError
 from study.ledger import Balance, Ledger
 from study.messages import Evaluation, Scored
 from study.prices import Price
 from study.results import Results
 from study.spec import StudySpec
-from study.studies import Source, Studies, StudyRecord
+from study.studies import Source, Studies, StudyRecord, StudyStatus
 from study.trials import Estimate, Trial
 
 MODEL = "stand-in"
@@ -194,6 +195,31 @@ def test_the_search_leaves_less_than_one_more_call_or_says_why(
     cheapest = min(bounds.worst_case(arm, f"tune-{i}", 1) for arm in arms for i in range(len(ROWS)))
     left = LIMIT - balance.spent
     assert left < cheapest or report["reason"] in (SETTLED, REST_TOO_SMALL, SPACE_EXHAUSTED)
+
+
+def test_no_more_is_bought_for_a_function_that_never_gives_a_score(
+    client: connection.Client, redis_url: str, start_workers: Callable[..., Any]
+) -> None:
+    def broken(responses: Sequence[str], **_: Any) -> dict[str, float]:
+        raise KeyError("expected")
+
+    with small_study(client) as (record, _):
+        Ledger(client).set_limit(record.account, 100 * LIMIT)
+        start_workers(concurrency=8)
+        plan = Greedy(Bounds.of(record, client), at_ten=lambda: None)
+        with pytest.raises(
+            SpecError, match=r"gave none of the first 20 scores.*KeyError: 'expected'"
+        ):
+            run_study(
+                record,
+                plan,
+                client=client,
+                broker_url=connection.broker_url(redis_url),
+                eval_func=broken,
+                bounds=plan.bounds,
+            )
+        assert Ledger(client).balance(record.account).spent < 10 * LIMIT
+        assert Studies(client).status(record.id) is StudyStatus.FAILED
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from study.studies import Source, Studies, StudyRecord
 from study.trials import Trial
 from workers import llm
 from workers.evaluate import evaluate_example
+from workers.judges import Judges
 from workers.llm import Endpoint
 from workers.site import Site
 
@@ -142,6 +143,7 @@ def make_bench(
 ) -> Iterator[MakeBench]:
     """Makes a study and a site; waits are not waited for, but written down."""
     endpoints: list[Endpoint] = []
+    all_judges: list[Judges] = []
 
     def make(
         *,
@@ -181,12 +183,15 @@ def make_bench(
         Ledger(client).open(record.account, limit=limit)
         endpoint = Endpoint.open(spec.endpoint, base_url=record.base_url, key=llm.REHEARSAL_KEY)
         endpoints.append(endpoint)
+        judges = Judges()
+        all_judges.append(judges)
         site = Site(
             redis=client,
             assignments=Assignments(client),
             ledger=Ledger(client),
             endpoint=lambda _: endpoint,
             sandbox=lambda _: sandbox,
+            judges=judges,
             seal_key=SEAL_KEY,
             holder=lambda: uuid.uuid4().hex,
             clock=time.monotonic,
@@ -198,3 +203,5 @@ def make_bench(
     yield make
     for endpoint in endpoints:
         endpoint.close()
+    for judges in all_judges:
+        judges.close()
