@@ -22,6 +22,7 @@ import numpy as np
 from coordinator import features, mixed
 from coordinator.beliefs import Belief, Floats, Outlook
 from coordinator.features import Block, Features
+from coordinator.kept import Kept
 from coordinator.mixed import Effects, Mixed
 from coordinator.pool import Pool
 from study.config import Arm
@@ -52,6 +53,7 @@ RESHAPE_MIN: Final = 40
 AS_GOOD: Final = 1e-4
 """Between values of n that differ by less, the fewer answers."""
 CURVATURE_MIN: Final = 1e-6
+CHANCE_MIN: Final = 1e-12
 EXAMPLE_SCALES: Final = (1.8, 0.5, 0.3)
 
 
@@ -61,6 +63,21 @@ class _Counts:
 
     draws: Floats
     passes: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chances:
+    """Densities of the logits of chances of passing, over which a table of the metric is summed.
+
+    Args:
+        density: [example, quantile of what a cut keeps, logit]: gives the metric's mean.
+        leaning: [example, logit]: gives how that moves with the predictor.
+        doubted: [example, logit]: gives how far it moves with what all examples' doubts of a cut share.
+    """
+
+    density: Floats
+    leaning: Floats
+    doubted: Floats
 
 
 class Abilities:
@@ -111,13 +128,19 @@ class Abilities:
         self._reshape(pools)
         self._learn(pools, ROUNDS_ANEW)
 
-    def outlook(self, pools: Sequence[Pool], affordable: Sequence[int]) -> Outlook:
+    def outlook(
+        self,
+        pools: Sequence[Pool],
+        affordable: Sequence[int],
+        versions: Sequence[Kept | None] | None = None,
+    ) -> Outlook:
         """What is believed of arms, each at the best n that it affords."""
         arms = [pool.arm for pool in pools]
         phi, psi = self._columns(arms)
         ceilings = self._ceilings(arms)
         centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
-        at, values, slopes = self._values(pools, centre, reach.variance, affordable)
+        versions = versions or [None] * len(pools)
+        at, values, slopes = self._values(pools, centre, reach.variance, affordable, versions)
         information = _information(centre, ceilings)
         scatter = (self._scatter(arms) ** 2)[:, None]
         scatter = scatter / (1 + _counts(pools, self._examples).draws * information * scatter)
@@ -131,18 +154,17 @@ class Abilities:
             information=information,
         )
 
-    def belief(self, pool: Pool) -> Belief:
-        """What is believed of an arm, for all n."""
+    def belief(self, pool: Pool, version: Kept | None = None) -> Belief:
+        """What is believed of an arm, or of its answers cut, for all n."""
         phi, psi = self._columns([pool.arm])
         centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
         density = self._density([pool], centre, reach.variance)[0]
         worth, bends = self._worth(pool.arm)
-        ceiling = float(self._ceilings([pool.arm])[0])
-        at = _under(ceiling)
-        worth, bends = _moved(worth, at), _moved(bends, at) * _bend(ceiling)[:, None]
-        values = density @ worth
-        variances = np.maximum(0.0, density @ worth**2 - values**2)
-        shares = (density @ bends) / self._examples
+        chances = _chances(density, float(self._ceilings([pool.arm])[0]), version)
+        each = chances.density @ worth  # [example, quantile, n]
+        values = each.mean(axis=1)
+        variances = np.maximum(0.0, (chances.density @ worth**2).mean(axis=1) - values**2)
+        shares = (chances.leaning @ bends) / self._examples
         information = _information(centre, self._ceilings([pool.arm]))[0]
         scatter = float(self._scatter([pool.arm])[0]) ** 2
         drawn = _counts([pool], self._examples).draws[0]
@@ -151,6 +173,8 @@ class Abilities:
         together = (common**2).sum(axis=1) + (
             shares**2 * (reach.own[0] + scatter_left)[:, None]
         ).sum(0)
+        together += (chances.doubted @ bends).mean(axis=0) ** 2
+        together += each.var(axis=1).sum(axis=0) / self._examples**2
         between = (values.var(axis=0) + variances.mean(axis=0) + _unheard_of(values)) / 2
         return Belief(
             means=values.mean(axis=0),
@@ -254,23 +278,27 @@ class Abilities:
         return self._fresh, self._slopes
 
     def _values(
-        self, pools: Sequence[Pool], centre: Floats, variance: Floats, affordable: Sequence[int]
+        self,
+        pools: Sequence[Pool],
+        centre: Floats,
+        variance: Floats,
+        affordable: Sequence[int],
+        versions: Sequence[Kept | None],
     ) -> tuple[list[int], Floats, Floats]:
         """The best n, and [arm, example]: the metric then, and how it moves with the predictor."""
         density = self._density(pools, centre, variance)
         ceilings = self._ceilings([pool.arm for pool in pools])
         at: list[int] = []
         values, slopes = np.zeros(centre.shape), np.zeros(centre.shape)
-        for j, (pool, count) in enumerate(zip(pools, affordable, strict=True)):
+        each = zip(pools, affordable, versions, strict=True)
+        for j, (pool, count, version) in enumerate(each):
             worth, bends = self._worth(pool.arm)
-            ceiling = float(ceilings[j])
-            mean = _lowered(density[j].mean(axis=0), ceiling)
-            curve = mean @ worth[:, :count]
+            chances = _chances(density[j], float(ceilings[j]), version)
+            density_at = chances.density.mean(axis=1)
+            curve = density_at.mean(axis=0) @ worth[:, :count]
             at.append(int(np.argmax(curve >= curve.max() - AS_GOOD)))
-            under = _under(ceiling)
-            values[j] = density[j] @ np.interp(under, LOGITS, worth[:, at[-1]])
-            bent = np.interp(under, LOGITS, bends[:, at[-1]]) * _bend(ceiling)
-            slopes[j] = density[j] @ bent
+            values[j] = density_at @ worth[:, at[-1]]
+            slopes[j] = chances.leaning @ bends[:, at[-1]]
         return at, values, slopes
 
     def _density(self, pools: Sequence[Pool], centre: Floats, variance: Floats) -> Floats:
@@ -385,16 +413,26 @@ def _ceiling(counts: _Counts, chance: Floats, arms: list[int], expected: float) 
     return min(ceiling, CEILING_MAX)
 
 
-def _under(ceiling: float) -> Floats:
-    """The logits of chances that a ceiling bends."""
-    chance = ceiling / (1 + np.exp(-LOGITS))
-    return np.asarray(np.log(chance) - np.log1p(-chance))
-
-
-def _bend(ceiling: float) -> Floats:
-    """How such a logit moves with the one without a ceiling."""
+def _chances(density: Floats, ceiling: float, version: Kept | None) -> _Chances:
+    """What is believed of predictors, read as chances under a ceiling, and after a cut."""
     s = 1 / (1 + np.exp(-LOGITS))
-    return np.asarray((1 - s) / (1 - ceiling * s))
+    below = np.array([[ceiling * s]])  # [example, quantile, logit]
+    steep = below * (1 - s)
+    doubt = np.zeros((1, 1, 1))
+    if version is not None:
+        passing, failing = version.passing[..., None], version.failing[..., None]
+        steep, doubt = steep * (passing - failing), version.doubt[:, None, None] * below
+        below = passing * below + failing * (1 - below)
+    below = np.clip(below, CHANCE_MIN, 1 - CHANCE_MIN)
+    logits = np.log(below) - np.log1p(-below)
+    shape = (len(density), *logits.shape[1:])
+    flat, weights = np.broadcast_to(logits, shape), np.broadcast_to(density[:, None, :], shape)
+    moving = weights / (below * (1 - below))
+    return _Chances(
+        density=_histogram(flat, weights),
+        leaning=_histogram(flat, moving * steep).mean(axis=1),
+        doubted=_histogram(flat, moving * doubt).mean(axis=1),
+    )
 
 
 def _information(eta: Floats, ceilings: Floats) -> Floats:
@@ -402,16 +440,6 @@ def _information(eta: Floats, ceilings: Floats) -> Floats:
     s = 1 / (1 + np.exp(-eta))
     p = np.minimum(ceilings[:, None] * s, 1 - 1e-12)
     return np.asarray(p * (1 - s) ** 2 / (1 - p))
-
-
-def _lowered(density: Floats, ceiling: float) -> Floats:
-    """A density of predictors as one of the logits of chances under a ceiling."""
-    return np.asarray(_histogram(_under(ceiling)[None, :], density[None, :])[0])
-
-
-def _moved(table: Floats, logits: Floats) -> Floats:
-    """The table's values at other logits than its own."""
-    return np.stack([np.interp(logits, LOGITS, column) for column in table.T], axis=1)
 
 
 def _histogram(x: Floats, weights: Floats) -> Floats:

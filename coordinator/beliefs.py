@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from coordinator.features import Floats as Floats
+from coordinator.kept import Kept
 from coordinator.pool import Pool
 
 
@@ -57,13 +58,19 @@ class Model(Protocol):
     def fit_anew(self, pools: Sequence[Pool]) -> None:
         """Read all pools as if for the first time: the same pools give the same beliefs."""
 
-    def outlook(self, pools: Sequence[Pool], affordable: Sequence[int]) -> Outlook:
+    def outlook(
+        self,
+        pools: Sequence[Pool],
+        affordable: Sequence[int],
+        versions: Sequence[Kept | None] | None = None,
+    ) -> Outlook:
         """What is believed of arms, of some of which nothing was bought.
 
         Args:
             pools: of the arms.
             affordable: how many of the values of n, the first ones, each arm affords; at least 1.
+            versions: the cuts under which they are looked at; None: in full.
         """
 
-    def belief(self, pool: Pool) -> Belief:
-        """What is believed of an arm, for all n."""
+    def belief(self, pool: Pool, version: Kept | None = None) -> Belief:
+        """What is believed of an arm, or of its answers cut, for all n."""

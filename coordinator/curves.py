@@ -14,6 +14,7 @@ import numpy as np
 from coordinator import features, mixed
 from coordinator.beliefs import Belief, Floats, Outlook
 from coordinator.features import Block, Features
+from coordinator.kept import Kept
 from coordinator.mixed import Mixed
 from coordinator.pool import Cell, Pool
 from study.config import Arm
@@ -74,7 +75,12 @@ class Curves:
         """Read all pools."""
         self.fit(pools)
 
-    def outlook(self, pools: Sequence[Pool], affordable: Sequence[int]) -> Outlook:
+    def outlook(
+        self,
+        pools: Sequence[Pool],
+        affordable: Sequence[int],
+        versions: Sequence[Kept | None] | None = None,  # noqa: ARG002 (no curve is judged cut)
+    ) -> Outlook:
         """What is believed of arms, each at the best n that it affords."""
         values = self._values(pools)
         means, at = [], []
@@ -94,7 +100,7 @@ class Curves:
             information=np.full(shares.shape, 1 / (self._rest * DRAW_SHARE)),
         )
 
-    def belief(self, pool: Pool) -> Belief:
+    def belief(self, pool: Pool, version: Kept | None = None) -> Belief:  # noqa: ARG002
         """What is believed of an arm, for all n."""
         values = self._values([pool])[0]
         look = self.outlook([pool], [1])

@@ -65,6 +65,7 @@ class Field:
         inference_limit: nanodollars per request.
         optimization_limit: nanodollars for the study.
         bound: the most that draws of an arm on an example can cost, in nanodollars.
+        cuts: the arms whose answers are those of an arm, cut.
         trials_max: how many runners there may be.
     """
 
@@ -80,11 +81,12 @@ class Field:
         inference_limit: int,
         optimization_limit: int,
         bound: Callable[[Arm, str, int], int],
+        cuts: Callable[[Arm], Sequence[Arm]],
         trials_max: int | None,
     ) -> None:
         self._model, self._lengths, self._proposer = model, lengths, proposer
         self._n, self._examples, self._prices = n, examples, prices
-        self._inference_limit, self._bound = inference_limit, bound
+        self._inference_limit, self._bound, self._cuts = inference_limit, bound, cuts
         self._overhead = BUDGET_SHARE * optimization_limit
         self._trials_max = trials_max
         self.runners: list[Runner] = []
@@ -127,9 +129,13 @@ class Field:
         for runner, tokens in zip(self._seen, self._lengths.tokens(pools), strict=True):
             runner.tokens = tokens
             runner.affordable = recommend.affordable(
-                runner.pool, tokens, self._n, self._inference_limit
+                runner.pool, runner.tokens_in_use, self._n, self._inference_limit
             )
-        outlook = self._model.outlook(pools, [max(1, runner.affordable) for runner in self._seen])
+        outlook = self._model.outlook(
+            pools,
+            [max(1, runner.affordable) for runner in self._seen],
+            [runner.version for runner in self._seen],
+        )
         draws_out = np.array([runner.pool.draws_out for runner in self._seen], dtype=float)
         self._prospects = Prospects(outlook, draws_out.reshape(len(pools), len(self._examples)))
 
@@ -214,11 +220,17 @@ class Field:
     def _may_be_afforded(self, runner: Runner) -> bool:
         if runner.affordable:
             return True
-        assert runner.tokens is not None  # noqa: S101
-        cost = runner.tokens.cost(self._n[0], runner.pool.price)
+        tokens = runner.tokens_in_use
         if not runner.pool.answers:
-            cost -= int(runner.tokens.cost_std_error(self._n[0], runner.pool.price))
+            tokens = replace(tokens, output=tokens.output * self._least_share())
+        cost = tokens.cost(self._n[0], runner.pool.price)
+        if not runner.pool.answers:
+            cost -= int(tokens.cost_std_error(self._n[0], runner.pool.price))
         return cost <= self._inference_limit
+
+    def _least_share(self) -> float:
+        """What a cut has left of output tokens, where it left most: an arm not yet seen may do the same."""
+        return min((r.version.tokens for r in self.runners if r.version is not None), default=1.0)
 
     def _best(self, available: int, rivals: Indices) -> Step | None:
         """The step worth most per nanodollar, if any gains enough to be worth anything."""
@@ -358,5 +370,5 @@ class Field:
         return values
 
     def _runner(self, arm: Arm, number: int) -> Runner:
-        pool = Pool(arm, len(self._examples), self._prices[arm.model])
+        pool = Pool(arm, len(self._examples), self._prices[arm.model], self._cuts(arm))
         return Runner(trial=Trial(number=number, arm=arm), pool=pool)

@@ -1,10 +1,20 @@
 """Pool: what was bought of one arm, example by example; here, since one draw answers for every n."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from study.config import Arm
 from study.messages import Scored
 from study.prices import Price
+
+
+@dataclass
+class Change:
+    """What a cut makes of an arm's draws on an example: those that pass no more, and only now; tokens."""
+
+    lost: int = 0
+    gained: int = 0
+    saved: float = 0.0
 
 
 @dataclass
@@ -17,6 +27,8 @@ class Cell:
         draws: how many were scored.
         passes: how many of those passed.
         curve: n -> the metric of n answers, where answers are judged together.
+        cut_draws: how many of the scored draws were looked at cut, too; so `cut_passes`, `cut_tokens`.
+        changes: what each cut made of those, by its arm's key; nothing where it is not there.
     """
 
     asked: int = 0
@@ -28,6 +40,10 @@ class Cell:
     output_tokens: float = 0.0
     calls: int = 0
     answers: int = 0
+    cut_draws: int = 0
+    cut_passes: int = 0
+    cut_tokens: float = 0.0
+    changes: dict[str, Change] = field(default_factory=dict)
 
     @property
     def scored(self) -> bool:
@@ -42,12 +58,13 @@ class Pool:
         arm: whose draws these are.
         examples: how many examples there are; a cell's index is its example's.
         price: of the arm's model.
+        cuts: the arms that would have given the same answers, cut.
 
     `draws` counts the scored ones, `examples` those that have any, `answers` what was paid for.
     """
 
-    def __init__(self, arm: Arm, examples: int, price: Price) -> None:
-        self.arm, self.price = arm, price
+    def __init__(self, arm: Arm, examples: int, price: Price, cuts: Sequence[Arm] = ()) -> None:
+        self.arm, self.price, self.cuts = arm, price, cuts
         self.cells = [Cell() for _ in range(examples)]
         self.draws = self.examples = self.errors = 0
         self.answers = 0
@@ -71,6 +88,7 @@ class Pool:
         if result.passes is not None:
             cell.draws += len(result.passes)
             cell.passes += sum(result.passes)
+            _look_at_cuts(cell, result)
         if result.curve:
             cell.draws += result.draws
             cell.curve = dict(result.curve)
@@ -79,3 +97,17 @@ class Pool:
     def draws_out(self) -> list[int]:
         """How many draws are planned or out, by example."""
         return [cell.asked - cell.ended for cell in self.cells]
+
+
+def _look_at_cuts(cell: Cell, result: Scored) -> None:
+    if result.cuts is None or result.passes is None:
+        return
+    cell.cut_draws += result.draws
+    cell.cut_passes += sum(result.passes)
+    cell.cut_tokens += result.paid.completion_tokens
+    for cut in result.cuts:
+        change = cell.changes.setdefault(cut.arm, Change())
+        for full, less in zip(result.passes, cut.passes, strict=True):
+            change.lost += full and not less
+            change.gained += less and not full
+        change.saved += max(0.0, result.paid.completion_tokens - cut.output_tokens)

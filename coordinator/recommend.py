@@ -8,7 +8,7 @@ from typing import Final
 from coordinator.beliefs import Belief
 from coordinator.lengths import Tokens
 from coordinator.pool import Pool
-from study.config import Config
+from study.config import Arm, Config
 from study.trials import Estimate
 
 EXAMPLES_SHARE: Final = 0.4
@@ -44,11 +44,23 @@ def unaffordable(pool: Pool, tokens: Tokens, n: int, limit: int) -> bool:
     return pool.answers > 0 and cost - DEAR_ERRORS * tokens.cost_std_error(n, pool.price) > limit
 
 
+def seen_enough(pool: Pool) -> bool:
+    """Whether an arm was seen on examples enough to be recommended."""
+    return pool.examples >= EXAMPLES_SHARE * len(pool.cells)
+
+
 def estimates(
-    pool: Pool, tokens: Tokens, belief: Belief, n: Sequence[int], *, limit: int, sign: float
+    pool: Pool,
+    tokens: Tokens,
+    belief: Belief,
+    n: Sequence[int],
+    *,
+    limit: int,
+    sign: float,
+    arm: Arm | None = None,
 ) -> list[tuple[float, Estimate]]:
-    """The configs of an arm that the inference budget affords, each with what it is ranked by."""
-    if pool.examples < EXAMPLES_SHARE * len(pool.cells):
+    """The configs of an arm, or of a cut of it, that the inference budget affords, with their ranks."""
+    if not seen_enough(pool):
         return []
     found = []
     count = affordable(pool, tokens, n, limit)
@@ -56,7 +68,7 @@ def estimates(
         mean, draw_error = float(belief.means[i]), float(belief.draw_errors[i])
         error = math.hypot(draw_error, float(belief.example_errors[i]))
         estimate = Estimate(
-            config=Config(arm=pool.arm, n=n[i]),
+            config=Config(arm=arm or pool.arm, n=n[i]),
             value=sign * mean,
             std_error=error,
             lower=sign * mean - CONFIDENCE * error,

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from coordinator.kept import Kept
 from coordinator.lengths import Tokens
 from coordinator.plan import Work
 from coordinator.pool import Pool
@@ -19,7 +20,8 @@ class Runner:
         trial: as it stands now; its number is negative before it began.
         pool: what was bought of it.
         tokens: what its requests are expected to use.
-        affordable: how many of the values of n its requests may surely ask for.
+        version: the cut under which it is best, as far as is known; None: in full.
+        affordable: how many of the values of n its requests may surely ask for, in that version.
         todo: evaluations that were planned and not yet sent.
         out: how many of its evaluations are out.
     """
@@ -27,6 +29,7 @@ class Runner:
     trial: Trial
     pool: Pool
     tokens: Tokens | None = None
+    version: Kept | None = None
     affordable: int = 1
     todo: deque[Work] = field(default_factory=deque)
     out: int = 0
@@ -35,6 +38,12 @@ class Runner:
     def arm(self) -> Arm:
         """The arm."""
         return self.pool.arm
+
+    @property
+    def tokens_in_use(self) -> Tokens:
+        """What its requests would use once tuned: those of its version."""
+        assert self.tokens is not None  # noqa: S101
+        return self.tokens if self.version is None else self.version.of(self.tokens)
 
     @property
     def begun(self) -> bool:

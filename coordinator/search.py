@@ -6,16 +6,17 @@ from typing import Final, Literal
 
 import threadpoolctl  # type: ignore[import-untyped]
 
-from coordinator import recommend
+from coordinator import kept, recommend
 from coordinator.abilities import Abilities
 from coordinator.beliefs import Model
 from coordinator.curves import Curves
 from coordinator.field import Field
+from coordinator.kept import Kept
 from coordinator.lengths import Lengths
 from coordinator.plan import Work
 from coordinator.proposer import Proposer, ProposerAhead, SkoptProposer
 from coordinator.runner import Runner
-from study import money
+from study import cuts, money
 from study.config import Arm
 from study.messages import Evaluation, Scored
 from study.metrics import CountMetric
@@ -91,6 +92,7 @@ class Search:
             inference_limit=inference_limit,
             optimization_limit=optimization_limit,
             bound=bound,
+            cuts=(lambda arm: cuts.of(space, arm)) if count_metric else (lambda _: ()),
             trials_max=trials_max,
         )
         self._out: dict[tuple[int, str, int], Work] = {}
@@ -271,10 +273,10 @@ class Search:
         self._changed[runner.trial.number] = None
         best = recommend.best(self._estimates(runner), scale=self._model.scale)
         runner.trial = replace(runner.trial, estimate=best)
+        runner.version = self._version(runner, best)
         if not runner.live or not runner.idle:
             return
-        least, tokens = self._n[0], runner.tokens
-        assert tokens is not None  # noqa: S101
+        least, tokens = self._n[0], runner.tokens_in_use
         if recommend.unaffordable(runner.pool, tokens, least, self._inference_limit):
             cost = money.show(tokens.cost(least, runner.pool.price))
             reason = (
@@ -333,15 +335,36 @@ class Search:
         return sorted(known, key=self._field.mean, reverse=True)[:PROVISIONAL]
 
     def _estimates(self, runner: Runner) -> list[tuple[float, Estimate]]:
+        """What an arm could be recommended as: in full, or cut."""
+        if not recommend.seen_enough(runner.pool):
+            return []
         assert runner.tokens is not None  # noqa: S101
-        return recommend.estimates(
-            runner.pool,
-            runner.tokens,
-            self._model.belief(runner.pool),
-            self._n,
-            limit=self._inference_limit,
-            sign=self._sign,
-        )
+        return [
+            ranked
+            for version in (None, *kept.cuts(runner.pool))
+            for ranked in recommend.estimates(
+                runner.pool,
+                runner.tokens if version is None else version.of(runner.tokens),
+                self._model.belief(runner.pool, version),
+                self._n,
+                limit=self._inference_limit,
+                sign=self._sign,
+                arm=None if version is None else version.arm,
+            )
+        ]
+
+    def _version(self, runner: Runner, best: Estimate | None) -> Kept | None:
+        """The cut of an arm to go on with: of what it is best as, else what makes it affordable."""
+        if best is not None:
+            arm = best.config.arm
+            return next((c for c in kept.cuts(runner.pool) if c.arm == arm), None)
+        assert runner.tokens is not None  # noqa: S101
+        found: list[Kept | None] = [None, *kept.cuts(runner.pool)]
+        for version in found:
+            tokens = runner.tokens if version is None else version.of(runner.tokens)
+            if tokens.cost(self._n[0], runner.pool.price) <= self._inference_limit:
+                return version
+        return found[-1]
 
     def _ranking(self, runners: Sequence[Runner]) -> list[tuple[float, Estimate]]:
         return [ranked for runner in runners for ranked in self._estimates(runner)]

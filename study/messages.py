@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from study.cuts import CUTS_MAX
 from study.paid_calls import CallId
 
 EVALUATE_EXAMPLE: Final = "bursar.evaluate_example"
@@ -74,19 +75,31 @@ class Paid(Record):
     latency_s: float
 
 
+class ScoredCut(Record):
+    """What the draws would have been under one cut of the arm (see `study.cuts`).
+
+    `arm` is the cut's key, `passes` as in Scored, `output_tokens` the sum over the answers.
+    """
+
+    arm: str = Field(max_length=32)
+    passes: list[bool] = Field(max_length=1000)
+    output_tokens: float = Field(ge=0)
+
+
 class Scored(Evaluation):
     """The draws were bought and scored.
 
     `passes[i]` says whether draw `first_draw + i` passes (evaluators that judge each draw);
     `curve[n]` is the metric's mean over subsets of n of the draws known so far (evaluators that
     judge n answers together). With `unscored` neither is there: the coordinator scores.
-    `prompt_tokens` is of one call, `output_tokens` of one answer on average.
+    `cuts` has those that change a draw; None says that none was looked at.
     """
 
     kind: Literal["scored"] = "scored"
     passes: list[bool] | None = None
     curve: dict[int, float] | None = None
     unscored: bool = False
+    cuts: list[ScoredCut] | None = Field(default=None, max_length=CUTS_MAX)
     paid: Paid
     error: str = ""
 
@@ -94,6 +107,9 @@ class Scored(Evaluation):
     def _has_a_verdict_for_each_draw(self) -> Self:
         if self.passes is not None and not self.error and len(self.passes) != self.draws:
             raise ValueError(f"{len(self.passes)} verdicts for {self.draws} draws")
+        for cut in self.cuts or ():
+            if len(cut.passes) != self.draws:
+                raise ValueError(f"{len(cut.passes)} verdicts of a cut for {self.draws} draws")
         return self
 
 

@@ -59,14 +59,14 @@ def cost(rendered: Rendered, *, model: str, params: Mapping[str, Any], n: int, p
 
 
 def _tokens(text: str, model: str) -> int:
-    encoding = _encoding(model)
-    if encoding is None:
+    found = encoding(model)
+    if found is None:
         return len(text.encode("utf-8", "surrogatepass"))
-    return len(encoding.encode(text, disallowed_special=()))
+    return len(found.encode(text, disallowed_special=()))
 
 
 @lru_cache(maxsize=64)
-def _encoding(model: str) -> "tiktoken.Encoding | None":
+def encoding(model: str) -> "tiktoken.Encoding | None":
     """The model's tokenizer, where its ranks lie on this disk; they are not fetched."""
     try:
         name = tiktoken.encoding_name_for_model(model)

@@ -16,7 +16,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from sandbox import Limits, ProcessSandbox, SandboxError
-from study import money, templates
+from study import cuts, money, templates
 from study.assignments import Assignment
 from study.config import Arm
 from study.errors import UnknownStudy
@@ -34,7 +34,7 @@ from study.paid_calls import PaidCall, PaidCalls
 from study.prompt_tokens import PromptTokens
 from study.rate_limit import RateLimit
 from study.results import Results
-from study.studies import StudyRecord, StudyStatus
+from study.studies import Purpose, StudyRecord, StudyStatus
 from workers import evaluators
 from workers.box import Box
 from workers.buying import BUYING_S_MAX, BudgetExceeded, BusyElsewhere, Buyer, NotNow, Order
@@ -157,6 +157,13 @@ class _Work:
         evaluator = self.record.spec.metric.evaluator
         return not self.record.scored_by_coordinator and evaluators.runs_programs(evaluator)
 
+    @cached_property
+    def cuts(self) -> Sequence[Arm]:
+        """What else the answers speak for; a test of one configuration asks for nothing else."""
+        if self.record.purpose is not Purpose.TUNE:
+            return ()
+        return cuts.of(self.record.spec.search_space, self.arm)
+
     def buyer(self, endpoint: Endpoint, box: Box | None) -> Buyer:
         """Who buys the draws."""
         spec, arm = self.record.spec, self.arm
@@ -197,7 +204,8 @@ class _Work:
         except SandboxError as exc:
             raise NoSandboxHere(str(exc)) from exc
         spec = self.record.spec.sandbox
-        scoring_s = self.message.draws * (spec.timeout_s + PROGRAM_MARGIN_S)
+        programs = self.message.draws * (1 + len(self.cuts))
+        scoring_s = programs * (spec.timeout_s + PROGRAM_MARGIN_S)
         return Box(
             sandbox,
             study=self.record.id,
@@ -271,14 +279,16 @@ def _scored_by_programs(work: _Work, calls: Sequence[PaidCall], box: Box) -> Sco
                     "own programs: only in containers may they run. Start an engine, or let "
                     "DOCKER_HOST name one"
                 )
-    passes = evaluators.passes(
+    judged = evaluators.judged(
         calls,
         work.example,
         api=work.record.spec.endpoint.api,
+        model=work.arm.model,
+        cut_as=work.cuts,
         run=box.run,
         seal_key=work.site.seal_key,
     )
-    return Scored(**work.whose, passes=passes, paid=_paid(calls))
+    return Scored(**work.whose, passes=judged.passes, cuts=judged.cuts, paid=_paid(calls))
 
 
 def _scored_by_user(work: _Work, calls: Sequence[PaidCall]) -> Scored:

@@ -102,6 +102,11 @@ def assemble(prompt: str, answer: str, entry_point: str, api: Api) -> str:
     return _after(prompt, "\n".join(blocks)) if blocks else prompt + text
 
 
+def is_python(source: str) -> bool:
+    """Whether a source can be parsed here at all."""
+    return _parsed(source) is not None
+
+
 def _readings(prompt: str, text: str, blocks: Sequence[str], name: str, api: Api) -> Iterator[str]:
     """The programs that a text may mean, the likeliest first."""
     if blocks:

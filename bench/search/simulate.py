@@ -24,8 +24,9 @@ from bench.search.worlds import DOLLAR, World
 from coordinator.plan import Work
 from coordinator.proposer import SkoptProposer
 from coordinator.search import Search
-from study import metrics
-from study.messages import Paid, Scored
+from study import cuts, metrics
+from study.config import Arm
+from study.messages import Paid, Scored, ScoredCut
 from study.prices import Usage
 from study.trials import Estimate
 
@@ -172,6 +173,7 @@ def answer(world: World, sampler: worlds.Sampler, work: Work) -> Scored:
         first_draw=work.first_draw,
         draws=work.draws,
         passes=[bool(p) for p in draws.passes],
+        cuts=_cuts(world, sampler, work.arm, problem, draws),
         paid=Paid(
             calls=1,
             prompt_tokens=usage.prompt_tokens,
@@ -180,6 +182,19 @@ def answer(world: World, sampler: worlds.Sampler, work: Work) -> Scored:
             latency_s=1.0,
         ),
     )
+
+
+def _cuts(
+    world: World, sampler: worlds.Sampler, arm: Arm, problem: int, draws: worlds.Draws
+) -> list[ScoredCut]:
+    """What the answers would have been, cut: those cuts that change any."""
+    found = []
+    for cut in cuts.of(world.space, arm):
+        less = sampler.cut(cut, problem, draws.index)
+        if (less.tokens < draws.tokens).any():
+            passes, tokens = [bool(p) for p in less.passes], float(less.tokens.sum())
+            found.append(ScoredCut(arm=cut.key, passes=passes, output_tokens=tokens))
+    return found
 
 
 def _all_budgets(job: tuple[str, int, Sequence[float] | None, int]) -> list[Run]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from study.cuts import CUTS_MAX
 from study.messages import EvaluateExample, Scored
 
 MESSAGE: dict[str, Any] = {
@@ -49,3 +50,41 @@ def test_message_call_and_result_share_one_name() -> None:
 def test_what_no_coordinator_of_ours_sends_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         EvaluateExample.model_validate({**MESSAGE, **change})
+
+
+SCORED: dict[str, Any] = {
+    **{key: value for key, value in MESSAGE.items() if key != "study"},
+    "draws": 2,
+    "passes": [True, False],
+    "paid": {
+        "calls": 1,
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+        "cost_nanodollars": 1,
+        "latency_s": 0,
+    },
+}
+CUT: dict[str, Any] = {"arm": "fedcba9876543210", "passes": [True, False], "output_tokens": 1.5}
+
+
+def test_a_result_from_before_cuts_were_looked_at_is_read() -> None:
+    old = Scored.model_validate(SCORED)
+    assert old.cuts is None
+    assert Scored.model_validate({**SCORED, "cuts": []}).cuts == []
+
+
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        [CUT] * (CUTS_MAX + 1),
+        [{**CUT, "passes": [True]}],
+        [{**CUT, "output_tokens": -1}],
+        [{**CUT, "output_tokens": float("nan")}],
+        [{**CUT, "arm": "a" * 33}],
+        [{**CUT, "unknown": 1}],
+    ],
+)
+def test_cuts_in_a_result_are_bounded_and_have_a_verdict_for_each_draw(cuts: Any) -> None:
+    assert Scored.model_validate({**SCORED, "cuts": [CUT]}).cuts
+    with pytest.raises(ValidationError):
+        Scored.model_validate({**SCORED, "cuts": cuts})

@@ -29,7 +29,7 @@ ANY_TEXT = st.one_of(st.text(), st.text("the in<|endofx>\u00e4\U0001f600", max_s
 def without_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No tokenizer on this disk, whatever the environment says."""
     monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
-    worst_case._encoding.cache_clear()
+    worst_case.encoding.cache_clear()
 
 
 @given(ANY_TEXT)

@@ -7,7 +7,7 @@ import pytest
 from sandbox import Outcome, Program, RunResult
 from study.paid_calls import Completion, PaidCall
 from study.prices import Usage
-from workers.evaluators import passes
+from workers.evaluators import judged
 from workers.sameness import shape
 
 
@@ -76,5 +76,8 @@ def test_answers_that_are_the_same_program_are_run_once_and_all_get_its_verdict(
         outcomes = {True: Outcome.passed, False: Outcome.failed}
         return [RunResult(outcome=outcomes["x + 1" in program.source]) for program in programs]
 
-    assert passes([call], example, api="completions", run=run, seal_key=b"") == [True, True, False]
+    verdicts = judged(
+        [call], example, api="completions", model="m", cut_as=(), run=run, seal_key=b""
+    )
+    assert verdicts.passes == [True, True, False]
     assert sources == ["def f(x):\n" + texts[0], "def f(x):\n" + texts[2]]
