@@ -72,12 +72,10 @@ class _Chances:
     Args:
         density: [example, quantile of what a cut keeps, logit]: gives the metric's mean.
         leaning: [example, logit]: gives how that moves with the predictor.
-        doubted: [example, logit]: gives how far it moves with what all examples' doubts of a cut share.
     """
 
     density: Floats
     leaning: Floats
-    doubted: Floats
 
 
 class Abilities:
@@ -173,13 +171,16 @@ class Abilities:
         together = (common**2).sum(axis=1) + (
             shares**2 * (reach.own[0] + scatter_left)[:, None]
         ).sum(0)
-        together += (chances.doubted @ bends).mean(axis=0) ** 2
-        together += each.var(axis=1).sum(axis=0) / self._examples**2
         between = (values.var(axis=0) + variances.mean(axis=0) + _unheard_of(values)) / 2
+        between /= self._examples
+        if version is not None:
+            together += each.var(axis=1).sum(axis=0) / self._examples**2
+            between += (version.unseen_error * (values.mean(axis=0) - worth[0])) ** 2
+            values = values - version.unseen * (values - worth[0])
         return Belief(
             means=values.mean(axis=0),
             draw_errors=np.sqrt(together),
-            example_errors=np.sqrt(between / self._examples),
+            example_errors=np.sqrt(between),
         )
 
     def _forget(self) -> None:
@@ -299,6 +300,8 @@ class Abilities:
             at.append(int(np.argmax(curve >= curve.max() - AS_GOOD)))
             values[j] = density_at @ worth[:, at[-1]]
             slopes[j] = chances.leaning @ bends[:, at[-1]]
+            if version is not None:
+                values[j] -= version.unseen * (values[j] - worth[0, at[-1]])
         return at, values, slopes
 
     def _density(self, pools: Sequence[Pool], centre: Floats, variance: Floats) -> Floats:
@@ -418,20 +421,17 @@ def _chances(density: Floats, ceiling: float, version: Kept | None) -> _Chances:
     s = 1 / (1 + np.exp(-LOGITS))
     below = np.array([[ceiling * s]])  # [example, quantile, logit]
     steep = below * (1 - s)
-    doubt = np.zeros((1, 1, 1))
     if version is not None:
         passing, failing = version.passing[..., None], version.failing[..., None]
-        steep, doubt = steep * (passing - failing), version.doubt[:, None, None] * below
+        steep = steep * (passing - failing)
         below = passing * below + failing * (1 - below)
     below = np.clip(below, CHANCE_MIN, 1 - CHANCE_MIN)
     logits = np.log(below) - np.log1p(-below)
     shape = (len(density), *logits.shape[1:])
     flat, weights = np.broadcast_to(logits, shape), np.broadcast_to(density[:, None, :], shape)
-    moving = weights / (below * (1 - below))
     return _Chances(
         density=_histogram(flat, weights),
-        leaning=_histogram(flat, moving * steep).mean(axis=1),
-        doubted=_histogram(flat, moving * doubt).mean(axis=1),
+        leaning=_histogram(flat, weights * steep / (below * (1 - below))).mean(axis=1),
     )
 
 

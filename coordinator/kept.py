@@ -3,9 +3,11 @@
 Each draw was judged whole and cut, so that the two are compared in pairs: of the answers that pass, a
 share is kept by the cut; of those that fail, some may pass for it. Both shares differ from example to
 example, since a long solution is always cut and a short one never: what is seen on one is shrunk only a
-little towards the mean of all, and the doubt of that mean is added to the error.
+little towards the mean of all. Of other examples a cut spoils some that these don't show: the shortest
+limit that keeps all of twenty is the one that luck would choose.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,16 +22,18 @@ from study.config import Arm
 
 QUANTILES: Final = (np.arange(5) + 0.5) / 5
 """A share's distribution is stood for by its values at these."""
-MEAN_WEIGHT: Final = 0.3
+MEAN_WEIGHT: Final = 0.1
 """On each example, the mean of all counts as so many draws: most examples are kept always or never."""
 SOLVED: Final = (0.5, 0.5)
-"""Examples that are kept, and lost, before any were seen."""
+"""Examples that are kept, and lost, before any were seen (Jeffreys's prior)."""
 RESCUED: Final = (0.0, 4.0)
 """The same of failing answers: nothing is rescued until it was seen."""
 SAVED_MIN: Final = 0.02
 """A cut that saves a smaller share of the tokens, and rescues nothing, is not worth looking at."""
 KEPT_MIN: Final = 0.3
 """Nor is one that keeps a smaller share of the passing answers."""
+LIMIT_ERRORS: Final = 2.0
+"""A mean of tokens is no more uncertain than by so many errors to max_tokens, which none passes."""
 TINY: Final = 1e-6
 
 
@@ -41,7 +45,8 @@ class Kept:
         arm: that would have given the cut answers.
         passing: [example, quantile]: the share of passing answers that still pass.
         failing: [example, quantile]: the share of failing answers that pass now.
-        doubt: [example]: the standard error of the first that all examples have in common.
+        unseen: the share of examples that it spoils beyond those which were seen to be.
+        unseen_error: the standard error of that.
         tokens: the share of output tokens that are left.
         tokens_error: its standard error.
     """
@@ -49,19 +54,21 @@ class Kept:
     arm: Arm
     passing: Floats
     failing: Floats
-    doubt: Floats
+    unseen: float
+    unseen_error: float
     tokens: float
     tokens_error: float
 
     def of(self, whole: Tokens) -> Tokens:
         """What a request uses, cut."""
         output = min(whole.output * self.tokens, float(self.arm.max_tokens))
+        doubt = whole.output_variance * self.tokens**2 + (whole.output * self.tokens_error) ** 2
+        left = min(doubt, ((self.arm.max_tokens - output) / LIMIT_ERRORS) ** 2)
         return replace(
             whole,
             output=output,
-            output_variance=whole.output_variance * self.tokens**2
-            + (whole.output * self.tokens_error) ** 2,
-            covariance=whole.covariance * self.tokens,
+            output_variance=left,
+            covariance=whole.covariance * self.tokens * math.sqrt(left / max(TINY, doubt)),
         )
 
 
@@ -88,13 +95,18 @@ def _kept(cells: Sequence[Cell], seen: Sequence[Cell], cut: Arm) -> Kept | None:
     mean, error = _mean(passes - lost, passes, SOLVED)
     if mean < KEPT_MIN:
         return None
+    solved = passes > 0
+    seen_to_keep = (
+        float(np.mean((passes - lost)[solved] / passes[solved])) if solved.any() else mean
+    )
     rescued, _ = _mean(gained, draws - passes, RESCUED)
     return Kept(
         arm=cut,
         passing=_levelled(_shares(passes - lost, passes, mean), passes - lost, passes, mean),
         # In another order, so that the two shares of an example don't rise together.
         failing=_shares(gained, draws - passes, rescued)[:, [2, 4, 0, 3, 1]],
-        doubt=error * MEAN_WEIGHT / (MEAN_WEIGHT + passes),
+        unseen=max(0.0, seen_to_keep - mean),
+        unseen_error=error,
         tokens=tokens,
         tokens_error=tokens_error,
     )

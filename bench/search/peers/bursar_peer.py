@@ -12,7 +12,9 @@ from bench.search import menus, worlds
 from bench.search.simulate import problem_of, search_of
 from bench.search.worlds import DOLLAR, World
 from coordinator.plan import Work
-from study.messages import Paid, Scored
+from study import cuts
+from study.config import Arm
+from study.messages import Paid, Scored, ScoredCut
 from study.prices import Usage
 
 SLOTS = 8
@@ -59,6 +61,7 @@ class Caller(threading.Thread):
             first_draw=work.first_draw,
             draws=work.draws,
             passes=[menus.judge(answer, self._right[problem]) for answer in said],
+            cuts=self._cuts(work.arm, problem, said, usage.completion_tokens),
             paid=Paid(
                 calls=1,
                 prompt_tokens=usage.prompt_tokens,
@@ -67,6 +70,17 @@ class Caller(threading.Thread):
                 latency_s=0.0,
             ),
         )
+
+    def _cuts(self, arm: Arm, problem: int, said: list[str], tokens: int) -> list[ScoredCut]:
+        """What a worker would say of the answers, cut."""
+        found, cutter = [], cuts.Cutter(said, tokens, model=arm.model)
+        for cut in cuts.of(self._world.space, arm):
+            less = [cutter.cut(answer, cut) for answer in cutter.answers]
+            if any(after is not before for after, before in zip(less, cutter.answers, strict=True)):
+                passes = [menus.judge(answer.text, self._right[problem]) for answer in less]
+                left = sum(answer.tokens for answer in less)
+                found.append(ScoredCut(arm=cut.key, passes=passes, output_tokens=left))
+        return found
 
 
 def run(job: dict, world: World) -> dict:

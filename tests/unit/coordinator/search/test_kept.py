@@ -19,7 +19,7 @@ from study import cuts, space
 from study.config import Arm, Config
 from study.messages import Paid, Scored, ScoredCut
 from study.metrics import success
-from study.prices import Price
+from study.prices import Price, Usage
 from study.trials import TrialState
 
 from . import conftest
@@ -92,8 +92,15 @@ def test_a_cut_that_keeps_all_passes_is_nearly_as_good_and_uses_its_share_of_tok
     model.fit_anew([pool])
     full, less = model.belief(pool), model.belief(pool, found)
     assert (less.means <= full.means).all()
-    assert less.means == pytest.approx(full.means, abs=0.02)
+    assert less.means == pytest.approx(full.means, abs=0.03)  # one of 20 may be spoilt elsewhere
     assert (less.draw_errors <= 1.2 * full.draw_errors + 0.01).all()
+
+
+def test_no_mean_of_tokens_is_believed_to_pass_the_limit() -> None:
+    passes = [[True] * 4] * 6
+    pool = pool_of(passes, passes)
+    most = at_most(pool, only(pool).of(TOKENS), 1)
+    assert most == PRICE.cost(Usage(prompt_tokens=100, completion_tokens=100))
 
 
 def test_passes_lost_on_some_examples_stay_lost_however_many_answers_there_are() -> None:
@@ -155,10 +162,10 @@ def test_cuts_that_cannot_be_better_are_not_looked_at(
 
 def test_a_cost_that_was_seen_to_differ_between_examples_is_less_sure() -> None:
     passes = [[True] * 4] * 6
-    even = only(pool_of(passes, passes))
-    pool = pool_of(passes, passes)
+    even = only(pool_of(passes, passes, tokens=50))
+    pool = pool_of(passes, passes, tokens=50)
     for e, cell in enumerate(pool.cells):
-        cell.changes[SHORT.key].saved = 4 * (400 if e < 3 else 200)
+        cell.changes[SHORT.key].saved = 4 * (400 if e < 3 else 300)
     uneven = only(pool)
     assert uneven.tokens == pytest.approx(even.tokens)
     assert uneven.tokens_error > even.tokens_error
