@@ -1,6 +1,6 @@
 """How many results a second come through Celery, worker, stream and coordinator, against bare Celery.
 
-    python bench/throughput.py [--slots 16] [--evaluations 1000] [--rounds 3]
+    python bench/throughput.py [--slots 16] [--evaluations 1000] [--rounds 3] [--kinds KIND ...]
 
 Each kind has worker processes of its own, as many and with as many threads; all use one Redis, as durable
 as production's, and take turns. Bare is what Celery does by itself: no-ops with ignored results, Celery's
@@ -70,11 +70,11 @@ class Bench:
             endpoint = stack.enter_context(self._endpoint())
             assert endpoint.stdout is not None
             self.base_url = json.loads(endpoint.stdout.readline())["base_url"]
-            for kind in KINDS:
+            for kind in self.options.kinds:
                 self.processes[kind] = [
                     stack.enter_context(self._worker(kind)) for _ in range(PROCESSES)
                 ]
-            self.processes["+ call"].append(endpoint)
+            self.processes.get("+ call", []).append(endpoint)
             yield
 
     @contextmanager
@@ -266,16 +266,18 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--evaluations", type=int, default=1000, help="of each kind and round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
     os.environ.pop(connection.URL_VARIABLE, None)
-    found = {kind: Sums() for kind in KINDS}
+    options.kinds = [kind for kind in KINDS if kind in ("bare", "celery", *options.kinds)]
+    found = {kind: Sums() for kind in options.kinds}
     with tempfile.TemporaryDirectory() as name, reach(Home(folder=Path(name))) as cluster:
         bench = Bench(cluster, Path(name), options)
         with bench.running():
-            for kind in KINDS:  # until its workers are there
+            for kind in options.kinds:  # until its workers are there
                 measure(bench, kind, 10 * options.slots, Sums())
             for _ in range(options.rounds):
-                for kind in KINDS:
+                for kind in options.kinds:
                     measure(bench, kind, options.evaluations, found[kind])
     show(found, options)
 

@@ -267,8 +267,9 @@ class Drive:
 
     def _available(self) -> int:
         promised = self._dispatcher.promised
-        accounts = (self._record.account, parent_account(self._record.account))
-        return min(_available(self._ledger.balance(name), promised) for name in accounts if name)
+        accounts = [self._record.account, parent_account(self._record.account)]
+        balances = self._ledger.balances([name for name in accounts if name])
+        return min(_available(balance, promised) for balance in balances)
 
     def _absorb(self, result: Result) -> None:
         """Decide what a result means; the parent of all branches on its kind."""
