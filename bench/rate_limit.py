@@ -32,6 +32,7 @@ from rich.table import Table
 
 from sandbox import ProcessSandbox
 from study import connection, keys
+from study.assignments import Assignments
 from study.config import Arm
 from study.ledger import Ledger
 from study.messages import EvaluateExample
@@ -141,7 +142,7 @@ def work(url: str, study: str, slots: int, index: int, seconds: float) -> dict[s
 
     site = Site(
         redis=client,
-        studies=studies,
+        assignments=Assignments(client),
         ledger=Ledger(client),
         endpoint=lambda _: opened,
         sandbox=lambda _: ProcessSandbox(),

@@ -16,7 +16,7 @@ from study.ledger import Verdict
 from study.paid_calls import STORED, Begun, Busy, CallId, Completion, PaidCall, PaidCalls
 from study.prices import Price, Usage
 from study.prompt_tokens import PromptTokens
-from study.rate_limit import Later, RateLimit, Turn
+from study.rate_limit import Later, Load, RateLimit, Turn, share_of
 from study.templates import Rendered
 from workers.failures import (
     CallFailed,
@@ -38,7 +38,7 @@ IN_DOUBT_ATTEMPTS_MAX: Final = 2
 """Of one call that end in doubt: each is paid in full."""
 RATE_WAIT_S_MAX: Final = 20.0
 """How long a thread waits for the fleet's rate limit; then it serves another evaluation."""
-LATE_S_MAX: Final = 1.0
+LATE_S_MAX: Final = 0.9
 """How long after its turn a call may still be made: less than the slack of the rate limit's minute."""
 IGNORANT_S: Final = 0.5
 """How often a thread looks whether the provider's limits are known by now."""
@@ -112,10 +112,14 @@ class Order:
         """The most tokens that a call for n answers can be billed for."""
         return prompt_tokens.bounded(self._most(n), self.prompt_tokens)
 
-    def tokens_counted(self, n: int) -> int:
+    def load(self, n: int) -> Load:
         """What a provider's rate limit counts a call for: no bound is needed where the prompt is known."""
         most, known = self._most(n), self.prompt_tokens
-        return most.completion_tokens + (most.prompt_tokens if known is None else known)
+        return Load(
+            answers_tokens=most.completion_tokens,
+            prompt_tokens=most.prompt_tokens if known is None else known,
+            is_counted=known is not None,
+        )
 
     def _most(self, n: int) -> Usage:
         return worst_case.usage(self.rendered, model=self.model, params=self.params, n=n)
@@ -236,7 +240,10 @@ class Buyer:
             raise
         paid = self._kept(call, self._priced(call, reservation, answer), billed=answer.usage)
         # After what money depends on.
-        self._rate_limit.learn(answer.announced, known=turn.learned)
+        counted = None if answer.usage is None else answer.usage.prompt_tokens
+        load = self._order.load(call.draws)
+        share = share_of(load, counted, turn=turn, announced=answer.announced)
+        self._rate_limit.learn(answer.announced, known=turn.learned, share=share)
         return paid
 
     def _begin(self, call: CallId, claim_ms: int) -> Begun | Busy | PaidCall:
@@ -344,11 +351,11 @@ class Buyer:
 
     def _await_turn(self, call: CallId) -> Turn:
         """Wait, within bounds, until the fleet's rate limit lets this call go."""
-        tokens = self._order.tokens_counted(call.draws)
+        load = self._order.load(call.draws)
         until_s = min(self._site.clock() + RATE_WAIT_S_MAX, self._ends_s)
         is_second = False
         while True:
-            turn = self._rate_limit.book(tokens, wait_s_max=until_s - self._site.clock())
+            turn = self._rate_limit.book(load, wait_s_max=until_s - self._site.clock())
             if isinstance(turn, Later):
                 # Spread: those told the same, since their turn is too far off to be foreseen.
                 again_s = turn.wait_s * self._site.jitter.uniform(0.7, 1)
@@ -368,8 +375,8 @@ class Buyer:
             is_second = True
 
     def _sleep_until(self, turn: Turn) -> None:
-        """Wait for a turn; one booked in ignorance of the limits only as long as nobody knows them."""
-        if not turn.ignorant:
+        """Wait for a turn; one that a first answer makes void only for as long as there was none."""
+        if not turn.provisional:
             self._site.sleep(turn.wait_s)
             return
         left_s = turn.wait_s

@@ -1,13 +1,14 @@
 -- book: take the next turn under the fleet's rate limit for a model (GCRA, one bucket for requests, one for
 -- tokens). A turn lies in the future where it must; whoever would wait too long is told when to ask again.
 -- KEYS 1 arrival time of requests  2 of tokens  3 of those told to ask again  4 pause (hash: until, spells)
---      5 learned limits (hash: requests, tokens)
+--      5 learned (hash: requests, tokens, share of the most that prompts can have, in thousandths)
 -- ARGV 1 requests per minute  2 tokens per minute (0: as learned)  3 tokens  4 a minute (ms), slack included
 --      5 burst (ms)  6 longest wait for a turn (ms)  7 longest wait to ask again (ms)
 --      8 ms between calls while nothing is learned  9 the same, without a limit, after a first 429; doubled by
 --      each further spell  10 at most
 --      11 lifetime of what was learned (ms)
--- Returns {turn, ms to wait, when it is (ms), learned?, requests, tokens}: it is counted
+--      12 tokens of the answers, at most  13 of the prompt, at most  14 '1' where the provider counted the prompt before
+-- Returns {turn, ms to wait, when it is (ms), learned?, requests, tokens, share}: it is counted
 --       | {later, ms to wait before asking again}. Time is Redis's own.
 -- Formula: GCRA: a call conforms if TAT - tolerance <= t; then TAT = max(TAT, t) + increment. The tolerance is
 -- what the burst leaves room for beside the call itself; a call larger than the burst goes alone, once all
@@ -15,11 +16,16 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 local ended, spells = unpack(redis.call('HMGET', KEYS[4], 'until', 'spells'))
-local learned = redis.call('HMGET', KEYS[5], 'requests', 'tokens')
+local learned = redis.call('HMGET', KEYS[5], 'requests', 'tokens', 'share')
+local share = tonumber(learned[3] or 0)
+local tokens = tonumber(ARGV[3])
+if share > 0 and ARGV[14] == '0' then
+  tokens = ARGV[12] + math.ceil(ARGV[13] * share / 1000)
+end
 local known = learned[1] and 1 or 0
 if known == 1 then redis.call('PEXPIRE', KEYS[5], ARGV[11]) end
 local costs = {0, 0}
-for i, units in ipairs({1, tonumber(ARGV[3])}) do
+for i, units in ipairs({1, tokens}) do
   local limit = tonumber(ARGV[i])
   if limit == 0 then limit = tonumber(learned[i] or 0) end
   if limit > 0 then costs[i] = units * tonumber(ARGV[4]) / limit end
@@ -48,4 +54,4 @@ end
 for i = 1, 2 do
   if costs[i] > 0 then keep(KEYS[i], math.max(arrivals[i], turn) + costs[i]) end
 end
-return {'turn', tostring(math.ceil(turn - now)), string.format('%.3f', turn), known, learned[1] or '0', learned[2] or '0'}
+return {'turn', tostring(math.ceil(turn - now)), string.format('%.3f', turn), known, learned[1] or '0', learned[2] or '0', string.format('%.0f', share)}

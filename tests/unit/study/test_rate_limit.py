@@ -4,7 +4,7 @@ import heapq
 import random
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import pytest
@@ -24,8 +24,10 @@ from study.rate_limit import (
     UNKNOWN_MS,
     Later,
     Limits,
+    Load,
     RateLimit,
     Turn,
+    share_of,
 )
 
 CLOCK = "redis.call('TIME')"
@@ -104,6 +106,8 @@ class Fleet:
     tokens: int = 100
     call_ms: float = 1_000
     announces: Limits | None = None
+    prompt: Load | None = None
+    counted: int = 0
     seed: int = 0
     arrivals: list[float] = field(default_factory=list)
     waited_s: list[float] = field(default_factory=list)
@@ -125,8 +129,11 @@ class Fleet:
                 what = "ask"
             if what == "answer" and turn is not None and self.announces is not None:
                 limit.learn(self.announces, known=turn.learned)
+            if what == "answer" and turn is not None and self.prompt is not None:
+                share = share_of(self.prompt, self.counted, turn=turn, announced=Limits())
+                limit.learn(Limits(), known=turn.learned, share=share)
             if what in ("ask", "answer"):
-                found = limit.book(self.tokens, wait_s_max=WAIT_S)
+                found = limit.book(self.prompt or self.tokens, wait_s_max=WAIT_S)
                 self.asked += 1
                 if isinstance(found, Later):
                     at(now_ms + 1000 * found.wait_s * chance.uniform(0.7, 1), "ask")
@@ -161,6 +168,38 @@ def test_tokens_are_limited_as_requests_are(clocked: Clocked) -> None:
     ).run(minutes=4)
     assert most_in_a_minute(fleet.arrivals, units=1_000) <= 300_000
     assert fleet.within(0, 4) >= 0.97 * 300
+
+
+def test_prompts_are_counted_as_a_first_answer_shows_and_not_for_the_most_that_they_can_have(
+    clocked: Clocked,
+) -> None:
+    """Else a fleet's first minute would use half of the tokens that it may."""
+    prompt = Load(answers_tokens=400, prompt_tokens=1_100, is_counted=False)
+    fleet = Fleet(
+        clocked, lambda: clocked.limit(tokens=300_000), slots=500, prompt=prompt, counted=100
+    ).run(minutes=2)
+    assert most_in_a_minute(fleet.arrivals, units=500) <= 300_000
+    assert fleet.within(0, 1) >= 0.95 * 600
+
+
+def test_what_is_seen_of_prompts_only_grows(clocked: Clocked) -> None:
+    limit = clocked.limit(tokens=60_000)
+    prompt = Load(answers_tokens=0, prompt_tokens=1_000, is_counted=False)
+    turn = limit.book(prompt, wait_s_max=60)
+    assert isinstance(turn, Turn)
+    assert (turn.share, turn.provisional) == (0, True)
+    for counted, share in ((200, 200), (100, 200), (300, 300), (None, 300), (2_000, 1_000)):
+        seen = share_of(prompt, counted, turn=turn, announced=Limits())
+        limit.learn(Limits(), known=turn.learned, share=seen)
+        assert not limit.stands(turn) or turn.share
+        booked_now = limit.book(prompt, wait_s_max=60)
+        assert isinstance(booked_now, Turn)
+        turn = booked_now
+        assert (turn.share, turn.provisional) == (share, False)
+    assert share_of(replace(prompt, is_counted=True), 5_000, turn=turn, announced=Limits()) == 0
+    unlimited = clocked.limit(requests=60, model="other").book(prompt, wait_s_max=60)
+    assert isinstance(unlimited, Turn)
+    assert share_of(prompt, 500, turn=unlimited, announced=Limits()) == 0
 
 
 def test_what_the_provider_announces_is_learned_by_the_whole_fleet(clocked: Clocked) -> None:
