@@ -1,9 +1,10 @@
 """Throwaway containers on a Docker engine: the sandbox for programs that nobody vouches for."""
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -219,22 +220,14 @@ def _last_words(
     client: docker.DockerClient, container: str
 ) -> tuple[type[SandboxError], str] | None:
     """Why a container has ended, from the engine's recent events; None if it has not."""
-    now_s = int(time.time())
     events: list[dict[str, Any]] = []
     try:
-        stream = client.api.events(
-            since=now_s - EVENTS_BACK_S,
-            until=now_s + LAST_WORDS_S,
-            filters={"container": container, "event": ["oom", "die"]},
-            decode=True,
-        )
-        for event in stream:  # the end may not be known yet, and "oom" may come behind "die"
+        for event in _events(client, container):
             events.append(event)
             actions = {each["Action"] for each in events}
             if "die" in actions and (_exit_code(events) != KILLED_EXIT or "oom" in actions):
                 break
-        stream.close()
-    except (DockerException, OSError):
+    except (DockerException, OSError, ValueError):
         return None
     code = _exit_code(events)
     if code is None:
@@ -244,6 +237,21 @@ def _last_words(
     if any(event["Action"] == "oom" for event in events):
         return OutOfMemory, f"the container as a whole ran out of memory (exit code {code})"
     return SandboxError, f"the container ended with exit code {code}"
+
+
+def _events(client: docker.DockerClient, container: str) -> Iterator[dict[str, Any]]:
+    """What became of a container; the end may not be known yet, and "oom" may come behind "die"."""
+    api, now_s = client.api, int(time.time())
+    asked = {
+        "since": now_s - EVENTS_BACK_S,
+        "until": now_s + LAST_WORDS_S,
+        "filters": json.dumps({"container": [container], "event": ["oom", "die"]}),
+    }
+    url = f"{api.base_url}/v{api.api_version}/events"
+    # docker-py's own `events` waits for a hung daemon for ever.
+    with api.get(url, params=asked, stream=True, timeout=api.timeout) as response:
+        for line in response.iter_lines(chunk_size=1):
+            yield json.loads(line)
 
 
 def _exit_code(events: Sequence[dict[str, Any]]) -> str | None:
