@@ -28,7 +28,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from sandbox import Limits, Program, RunResult, Sandbox, SandboxBox, open_sandbox
+from sandbox import Limits, Program, RunResult, Sandbox, open_sandbox
 from workers.programs import assemble, task_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ DEADLINE_S = 3600.0
 OF_READING = ("reading", "mended", "wrong")
 """Reasons that speak of the worker's reading alone: to the letter the verdict is the recorded one."""
 NO_PYTHON = ("fail:SyntaxError", "fail:IndentationError")
-AGAIN = 2
+AGAIN = 6
 """How often a program is run again whose verdict differs."""
 
 
@@ -165,14 +165,20 @@ def run_all(sandbox: Sandbox, rows: Sequence[Row], verdicts: Verdicts, threads: 
             done.result()
 
 
-def explain(box: SandboxBox, row: Row, read: RunResult, literal: RunResult) -> Difference:
+def in_a_box(sandbox: Sandbox, program: Program) -> str:
+    """The verdict on a program in a box of its own: the order of sets is another in each."""
+    with sandbox.prepare(study="bench", limits=LIMITS, deadline_s=DEADLINE_S) as box:
+        return box.run([program])[0].verdict
+
+
+def explain(sandbox: Sandbox, row: Row, read: RunResult, literal: RunResult) -> Difference:
     """Runs a program again to tell why its verdict differs."""
-    again = [found.verdict for found in box.run([row.literal] * AGAIN)]
     if literal.verdict == row.recorded:
         return Difference(row=row, found=read.verdict, why=why_read(row, read), detail=read.detail)
-    whole = box.run([row.whole])[0].verdict
+    again = [in_a_box(sandbox, row.literal) for _ in range(AGAIN)]
+    whole = in_a_box(sandbox, row.whole)
     if row.recorded in again or len({*again, literal.verdict}) > 1:
-        why = "unstable: run again, it gets another verdict"
+        why = "unstable: run again, it gets another verdict (the order of a set of texts, mostly)"
     elif whole == row.recorded:
         why = "cut: with all of its text it gets the recorded verdict"
     elif "timeout" in (row.recorded, literal.verdict):
@@ -197,12 +203,11 @@ def why_read(row: Row, read: RunResult) -> str:
 def explain_all(sandbox: Sandbox, rows: Sequence[Row], verdicts: Verdicts) -> list[Difference]:
     """Tells of each row whose verdict differs why."""
     differences = []
-    with sandbox.prepare(study="bench", limits=LIMITS, deadline_s=DEADLINE_S) as box:
-        for row in rows:
-            read, literal = verdicts.of(row.read), verdicts.of(row.literal)
-            if not read or not literal or read.verdict == literal.verdict == row.recorded:
-                continue
-            differences.append(explain(box, row, read, literal))
+    for row in rows:
+        read, literal = verdicts.of(row.read), verdicts.of(row.literal)
+        if not read or not literal or read.verdict == literal.verdict == row.recorded:
+            continue
+        differences.append(explain(sandbox, row, read, literal))
     return differences
 
 
