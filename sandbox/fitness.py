@@ -1,19 +1,21 @@
 """Whether a worker may run programs on this host: the promises are tried once for each boot.
 
-Apart from the checks themselves, because every worker asks this as it starts: that all is well is
-kept in a file, until the image, the engine, its runtime or the boot is another.
+Apart from the checks themselves, because every worker asks this as it starts, and again for a study that
+brings an image, a runtime or packages of its own: that all is well is kept in a file, until the
+image, the engine, its runtime or the boot is another.
 """
 
 import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from sandbox.engine import connect, engine_errors
+from sandbox.engine import connect, engine_errors, expect_runtime
 from sandbox.errors import SandboxError
 from sandbox.image import build_image
 from sandbox.selfcheck import PROBES, PROMISES, Check, self_check
@@ -27,31 +29,47 @@ class UnfitHost(SandboxError):
     def __init__(self, check: Check) -> None:
         super().__init__(
             f"this host fails the self-check {check.name!r} ({check.detail})",
-            "No worker starts here until it holds: `python -m sandbox` tries all of them. See what "
-            "is set on the engine (its seccomp profile, cgroups, runtime, user namespaces).",
+            "No program is run here until it holds: `python -m sandbox` tries all of them. See what "
+            "is set on the engine (its seccomp profile, cgroups, runtime, user namespaces), and in "
+            "the study's [sandbox] (image, runtime, packages).",
         )
 
 
-def promises() -> list[Check]:
+def promises(
+    *, runtime: str | None = None, image: str | None = None, packages: Sequence[str] = ()
+) -> list[Check]:
     """Tries what a host keeps or breaks whatever its load."""
-    return self_check(probes=[probe for probe in PROBES if probe.name in PROMISES])
+    probes = [probe for probe in PROBES if probe.name in PROMISES]
+    return self_check(runtime=runtime, image=image, packages=packages, probes=probes)
 
 
-def expect_fit(*, checks: Callable[[], list[Check]] = promises, folder: Path | None = None) -> None:
+def expect_fit(
+    *,
+    runtime: str | None = None,
+    image: str | None = None,
+    packages: Sequence[str] = (),
+    checks: Callable[[], list[Check]] | None = None,
+    folder: Path | None = None,
+) -> None:
     """Makes sure, once for each boot, that this host keeps the sandbox's promises.
 
     Where there is no engine, or it has no image and can't be given one, nothing is said: that is a
     fault, which may pass, and each evaluation finds it out for itself.
 
     Args:
-        checks: tries the promises.
+        runtime: as for `open_sandbox`.
+        image: as for `open_sandbox`.
+        packages: as for `open_sandbox`.
+        checks: tries the promises; on the engine, if left out.
         folder: where it is kept that all is well; a folder for temporary files if left out.
 
     Raises:
         UnfitHost: one was broken, twice in a row.
     """
+    if checks is None:
+        checks = partial(promises, runtime=runtime, image=image, packages=packages)
     try:
-        name = _name()
+        name = _name(runtime, image, packages)
     except SandboxError:
         return
     try:
@@ -91,13 +109,15 @@ def _own_folder() -> Path:
     return folder
 
 
-def _name() -> str:
+def _name(runtime: str | None, image: str | None, packages: Sequence[str]) -> str:
     """A name for all that the verdict depends on."""
     with closing(connect()) as client:
-        image = build_image(client)
+        expect_runtime(client, runtime)
+        image = image or build_image(client, packages)
         with engine_errors("cannot ask the engine what it is"):
             made = client.api.inspect_image(image)["Id"]
-            version, runtime = client.version(), client.info().get("DefaultRuntime")
+            version = client.version()
+            runtime = runtime or client.info().get("DefaultRuntime")
     parts = sorted((part["Name"], part["Version"]) for part in version.get("Components") or ())
     boot = BOOT.read_text(encoding="ascii") if BOOT.exists() else ""
     whole = [made, version.get("Version"), parts, runtime, os.environ.get("DOCKER_HOST"), boot]

@@ -7,20 +7,20 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sandbox import Check
-from sandbox.fitness import UnfitHost, expect_fit, promises
+from sandbox.fitness import UnfitHost, expect_fit
 from study import connection
 from study.errors import BursarError, InfrastructureError, RedisRefuses
 from workers.site import SLOTS
 
 
 def main(
-    arguments: Sequence[str] | None = None, *, checks: Callable[[], list[Check]] = promises
+    arguments: Sequence[str] | None = None, *, checks: Callable[[], list[Check]] | None = None
 ) -> None:
     """Evaluate until SIGTERM; what is under way then is finished first.
 
     Args:
         arguments: of the command line; this process's, if left out.
-        checks: what this host must pass for a worker to start.
+        checks: what this host must pass for a worker to start; the sandbox's own, if left out.
     """
     parser = argparse.ArgumentParser(
         prog="python -m workers",

@@ -17,6 +17,7 @@ from celery import Celery, signals
 from pydantic import ValidationError
 
 from sandbox import Sandbox, open_sandbox
+from sandbox.fitness import expect_fit
 from study import broker, connection, fleet
 from study.assignments import Assignments
 from study.ledger import Ledger
@@ -119,17 +120,19 @@ class _Sandboxes:
         """The sandbox of a study.
 
         Raises:
-            SandboxError: if there can be none on this host.
+            SandboxError: if there can be none on this host, or it breaks a promise there.
         """
         spec, rehearsal = record.spec.sandbox, record.source is Source.REHEARSAL
         per_container = spec.evaluations_per_container
         key = (spec.runtime, spec.image, tuple(spec.packages), per_container, rehearsal)
         with self._lock:  # building an image takes a while, and once is enough
             if key not in self._open:
+                image, packages = spec.image, spec.packages
+                expect_fit(runtime=spec.runtime, image=image, packages=packages)
                 self._open[key] = open_sandbox(
                     runtime=spec.runtime,
-                    image=spec.image,
-                    packages=spec.packages,
+                    image=image,
+                    packages=packages,
                     evaluations_per_container=per_container,
                     allow_processes_for="synthetic" if rehearsal else None,
                 )

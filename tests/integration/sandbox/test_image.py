@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import docker
@@ -37,6 +38,39 @@ def test_the_same_interpreter_gives_the_same_image(engine: docker.DockerClient, 
     created = engine.api.inspect_image(image)["Created"]
     assert build_image(engine) == image
     assert engine.api.inspect_image(image)["Created"] == created
+
+
+def test_workers_of_a_host_that_start_together_build_the_image_once(
+    engine: docker.DockerClient, repository: Path
+):
+    script = (
+        "import sys\nfrom sandbox import image\nfrom sandbox.engine import connect\n"
+        f"image.LAYOUT = 'test {os.getpid()}'\n"  # which no other image has
+        "print('there', flush=True)\nsys.stdin.read()\n"
+        "def build(*it):\n    print('built')\n    really(*it)\n"
+        "really, image._import = image._import, build\n"
+        "client = connect()\nprint(image.build_image(client))\nclient.close()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    command = [sys.executable, "-c", script]
+    workers = [
+        subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, text=True) for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "there\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.close()
+    said = []
+    for worker in workers:
+        assert worker.stdout is not None
+        said += worker.stdout.read().split()
+        worker.stdout.close()
+        assert worker.wait() == 0
+    [name] = set(said) - {"built"}
+    engine.api.remove_image(name)
+    assert (said.count("built"), said.count(name)) == (1, len(workers))
 
 
 def test_other_packages_give_another_image(engine: docker.DockerClient, image: str, monkeypatch):

@@ -1,5 +1,6 @@
 """The worker as it is run: a Celery process on a Redis of its own, which may be killed under it."""
 
+import json
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ import redis as redis_py
 from celery import Celery
 
 from rehearsal import Latency, RehearsalServer, Synthetic
+from sandbox import owner
+from sandbox.engine import connect
 from study import broker, connection, fleet, keys
 from study.config import Arm
 from study.ledger import Ledger
@@ -274,6 +277,44 @@ def test_a_killed_workers_call_is_paid_once_and_healed_by_the_next(cluster: Flee
     assert balance.reserved == 0
     assert balance.in_doubt > 0
     assert cluster.server.books().billed_nanodollars <= balance.spent
+
+
+@pytest.mark.docker
+def test_what_workers_killed_at_any_step_leave_is_removed_by_another(cluster: Fleet) -> None:
+    """Their labels say whose they were; a container that never started can't end by itself."""
+    with closing(connect()) as engine:
+
+        def containers(*states: str) -> list[dict[str, str]]:
+            asked = {"label": f"{owner.STUDY}={cluster.record.id}", "status": list(states)}
+            return [each["Labels"] for each in engine.api.containers(all=True, filters=asked)]
+
+        def judging() -> bool:
+            paid = cluster.ledger.balance(cluster.record.account).spent > 0
+            return paid and bool(containers("running"))
+
+        def calling() -> bool:
+            return cluster.server.books().in_flight >= 1 and bool(containers("running"))
+
+        _let_a_check_loop(cluster, 1)
+        for example, step in enumerate((containers, judging, calling)):
+            if step is calling:
+                cluster.server.set_faults([{"kind": "slow", "delay_s": 20}])
+            worker = cluster.start(slots=1)
+            cluster.ask(example)
+            wait_until(step)
+            owners = {labels[owner.OWNER].split()[1] for labels in containers()}
+            worker.kill()
+            worker.wait()
+            assert str(worker.pid) in owners
+        cluster.start(slots=1)
+        wait_until(lambda: not containers())
+
+
+def _let_a_check_loop(cluster: Fleet, example: int) -> None:
+    examples, name = keys.examples(cluster.record.id), f"tune-{example}"
+    row = json.loads(cluster.redis.hget(examples, name))
+    row["test"] = "def check(candidate):\n    while True:\n        pass\n"
+    cluster.redis.hset(examples, name, json.dumps(row))
 
 
 def _ask_again(cluster: Fleet) -> bool:

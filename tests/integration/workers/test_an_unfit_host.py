@@ -1,11 +1,21 @@
-"""A worker on a host that breaks a promise of the sandbox: it says which, and does not start."""
+"""A host, or a study's own image, that breaks a promise of the sandbox: nothing runs there."""
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from sandbox.engine import connect
+from study.messages import Fatal
+from workers import app
+
+from .conftest import MakeBench
 
 pytestmark = pytest.mark.docker
 
@@ -35,3 +45,30 @@ def test_a_worker_does_not_start_on_a_host_that_breaks_a_promise(
     assert "'network off' (there is an eth0)" in done.stderr
     assert "python -m sandbox" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def image_without_python() -> Iterator[str]:
+    """Something that can be named in [sandbox] image, and can't run a thing."""
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("nothing"))
+    name = f"bursar-test-unfit:{os.getpid()}"
+    with closing(connect()) as client:
+        client.api.import_image_from_data(tree.getvalue(), *name.split(":"))
+        yield name
+        client.api.remove_image(name)
+
+
+def test_a_study_whose_own_image_fails_a_self_check_runs_nothing(
+    image_without_python: str, make_bench: MakeBench, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # nothing is known of it there
+    bench = make_bench(sandbox={"image": image_without_python})
+    bench = bench.with_site(sandbox=app._Sandboxes().of)
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, Fatal)
+    assert "self-check" in result.reason
+    assert "python3" in result.reason
+    assert bench.spent == 0

@@ -11,7 +11,7 @@ from sandbox.fitness import UnfitHost, expect_fit
 
 @pytest.fixture(autouse=True)
 def host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitness, "_name", lambda: "this-host")
+    monkeypatch.setattr(fitness, "_name", lambda *_: "this-host")
 
 
 def check(name: str, *, ok: bool) -> Check:
@@ -61,7 +61,7 @@ def test_another_image_engine_or_boot_is_tried_anew(
 ):
     tries = Tries(check("pids", ok=True))
     expect_fit(checks=tries, folder=tmp_path)
-    monkeypatch.setattr(fitness, "_name", lambda: "another")
+    monkeypatch.setattr(fitness, "_name", lambda *_: "another")
     expect_fit(checks=tries, folder=tmp_path)
     assert tries.count == 2
 
@@ -74,7 +74,7 @@ def test_where_nothing_can_be_kept_it_is_tried_each_time(tmp_path: Path):
 
 
 def test_without_an_engine_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
-    def no_engine() -> str:
+    def no_engine(*_: object) -> str:
         raise SandboxError("no engine")
 
     monkeypatch.setattr(fitness, "_name", no_engine)
