@@ -63,7 +63,8 @@ def attacks() -> Iterator[Attack]:
         yield Attack(
             family="scripts", name=name, judged="script", program=program, expected=some(expected)
         )
-    pressure = {name: (s, "fail:oom_killed") for name, s in test_memory_pressure.ATTACKS.items()}
+    expected = test_memory_pressure.EXPECTED
+    pressure = {name: (source, expected) for name, source in test_memory_pressure.ATTACKS.items()}
     for family, table in {
         "the judge's wire": test_the_judges_wire.ATTACKS,
         "memory pressure": pressure,

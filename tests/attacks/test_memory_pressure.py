@@ -32,6 +32,9 @@ ATTACKS = {
     "the runner, in the source": f"{LOWER}{FILL}fill()\n",
 }
 
+EXPECTED = ("fail:oom_killed", "timeout")
+"""Whom the kernel ends is its own affair: where it is the children alone, the program goes on waiting."""
+
 
 def box_of(sandbox: Sandbox) -> Box:
     return Box(
@@ -47,5 +50,6 @@ def box_of(sandbox: Sandbox) -> Box:
 def test_who_takes_all_memory_is_over_its_own_limit(name: str, sandbox: Sandbox):
     hostile = Program(source=ATTACKS[name], check=CHECK)
     with box_of(sandbox) as box:
-        verdicts = [result.verdict for result in box.run([RIGHT, hostile, RIGHT, WRONG])]
-    assert verdicts == ["pass", "fail:oom_killed", "pass", "fail:AssertionError"]
+        right, found, *others = [r.verdict for r in box.run([RIGHT, hostile, RIGHT, WRONG])]
+    assert found in EXPECTED
+    assert [right, *others] == ["pass", "pass", "fail:AssertionError"]
