@@ -175,7 +175,7 @@ class Abilities:
         between /= self._examples
         if version is not None:
             together += each.var(axis=1).sum(axis=0) / self._examples**2
-            between += (version.unseen_error * (values.mean(axis=0) - worth[0])) ** 2
+            together += (version.unseen_error * (values.mean(axis=0) - worth[0])) ** 2
             values = values - version.unseen * (values - worth[0])
         return Belief(
             means=values.mean(axis=0),

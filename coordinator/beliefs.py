@@ -15,7 +15,8 @@ class Belief:
 
     Args:
         means: over all tuning examples, for each n of the space.
-        draw_errors: standard errors that more draws on these examples would take away.
+        draw_errors: standard errors that more draws on these examples would take away; of a cut, also
+            that of the examples that it spoils, since its own arm does without.
         example_errors: standard errors that only more examples would take away.
     """
 
