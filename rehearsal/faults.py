@@ -28,6 +28,10 @@ FaultKind = Literal[
     "504",  # a gateway's page
     "prompt_filter",  # a 400 since the prompt went against the content policy
     "prompt_too_long",  # a 400 since prompt and answers exceed the context
+    "unsupported_value",  # a 400 since a reasoning model takes no temperature but 1
+    "other_name",  # a 400 since the model knows max_tokens under another name
+    "deployment_not_found",  # Azure's 404 for a model that is not deployed
+    "api_version",  # Azure's 404 for a wrong address or api-version
     "cut_before",  # the connection is cut and nothing was processed or billed
     "cut_after",  # processed and billed, then the connection is cut: the answer is lost
     "slow",  # the answer comes delay_s later
@@ -62,6 +66,15 @@ REFUSALS: Mapping[FaultKind, tuple[int, str, str | None]] = {
     "500": (500, "The server had an error.", None),
     "503": (503, "The server is overloaded.", None),
     "prompt_filter": (400, "The prompt was filtered by the content policy.", "content_filter"),
+    "unsupported_value": (
+        400, "Unsupported value: 'temperature' does not support 0.7 with this model.", "unsupported_value",
+    ),
+    "other_name": (
+        400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+        "unsupported_parameter",
+    ),
+    "deployment_not_found": (404, "The API deployment does not exist.", "DeploymentNotFound"),
+    "api_version": (404, "Resource not found", "404"),
     "prompt_too_long": (400, "The maximum context length is exceeded.", "context_length_exceeded"),
 }  # fmt: skip
 """Status, message and code of the errors in the API's own form."""

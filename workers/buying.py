@@ -407,8 +407,8 @@ def _without_text(draws: int) -> Answer:
 
 
 def _not_now(failure: CallFailed) -> NotNow:
-    words = {Unavailable: "unavailable", InDoubt: "in doubt"}
-    return NotNow(f"{words[type(failure)]}: {failure.reason}")
+    word = "in doubt" if isinstance(failure, InDoubt) else "unavailable"
+    return NotNow(f"{word}: {failure.reason}")
 
 
 def _rest(call: CallId, got: int) -> CallId | None:

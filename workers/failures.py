@@ -6,8 +6,10 @@ CallFailed
 |   +-- Forbidden     nothing can be bought: the study stops at once, resumable
 |   |   +-- Unauthorised   the key or the project
 |   |   +-- OutOfQuota     the quota, the credit or a spend limit
+|   |   +-- Misconfigured  [endpoint] names an address or an api_version that the provider has not
 |   +-- RateLimited   the fleet pauses for this model, then tries again
 |   +-- Unavailable   tried again, a bounded number of times
+|   |   +-- OtherName     max_tokens has another name for this model: asked again under that one
 +-- Filtered          a content filter stopped the prompt: settled in full, an answer without a text
 +-- Overlong          prompt and answers exceed the context: settled in full, this configuration fails
 +-- InDoubt           nobody knows what was billed: settled in full, then tried again
@@ -45,6 +47,21 @@ FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "inva
 """Codes of a 400 that speak of one example's content; Azure bills the prompt, and maybe an answer."""
 OVERLONG: Final = frozenset({"context_length_exceeded", "string_above_max_length"})
 """Codes of a 400 that Azure may bill, too ("input limit")."""
+NO_SUCH_API: Final = frozenset(
+    {"InvalidApiVersionParameter", "MissingApiVersionParameter", "UnsupportedApiVersion", "404"}
+)
+"""Azure's codes where the address or the api-version is wrong; a missing deployment has a code of its own."""
+_NO_API_VERSION: Final = re.compile(
+    r"\bapi[- ]?version\b.{0,60}\b(not supported|invalid|missing|required)\b", re.IGNORECASE
+)
+NOT_NOW: Final = frozenset({409, 423, 424, 425})
+"""Statuses that speak of the moment, not of the configuration."""
+MAX_TOKENS_NAMES: Final = frozenset({"max_tokens", "max_completion_tokens"})
+UNKNOWN_PARAMETER: Final = frozenset({"unsupported_parameter", "unknown_parameter"})
+"""Codes of a 400 that knows no parameter of that name; a value out of range has another."""
+_UNKNOWN_MAX_TOKENS: Final = re.compile(
+    r"(Unrecognized request argument supplied: |Unsupported parameter: .)max_(completion_)?tokens\b"
+)
 _UNSENT: Final = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -84,6 +101,10 @@ class OutOfQuota(Forbidden):
     """The account's quota, credit or spend limit is used up."""
 
 
+class Misconfigured(Forbidden):
+    """The provider knows no such address or api_version: no configuration is to blame."""
+
+
 class RateLimited(NotBilled):
     """Too much was asked of the provider; `retry_after_s` is its own wish, if it said one.
 
@@ -108,6 +129,10 @@ class Unavailable(NotBilled):
     def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+
+
+class OtherName(Unavailable):
+    """The model takes `max_tokens` as `max_completion_tokens`, or the other way round."""
 
 
 class Filtered(CallFailed):
@@ -161,11 +186,20 @@ def _of_status(exc: openai.APIStatusError, *, key: str, clock: Callable[[], floa
         return Unavailable(words, retry_after_s=retry_after_s)
     if status == 408 or status >= 500:
         return InDoubt(words)
-    if status == 409 or not error:  # in a proxy's words, or nobody's: no fault of the configuration
+    if (
+        status in NOT_NOW or not error
+    ):  # in a proxy's words, or nobody's: no fault of the configuration
         return Unavailable(words, retry_after_s=retry_after_s)
     if codes & FILTERED:
         return Filtered(words)
-    return Overlong(words) if codes & OVERLONG else Refused(words)
+    if codes & OVERLONG:
+        return Overlong(words)
+    if status in (400, 404) and (codes & NO_SUCH_API or _NO_API_VERSION.search(words)):
+        return Misconfigured(f"{words} Mend [endpoint] base_url or api_version")
+    is_unknown = error.get("param") in MAX_TOKENS_NAMES and codes & UNKNOWN_PARAMETER
+    if is_unknown or _UNKNOWN_MAX_TOKENS.search(words):
+        return OtherName(words)
+    return Refused(words)
 
 
 def _error_object(response: httpx2.Response) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from study.spec import EndpointSpec
 from study.studies import Source
 from study.templates import Rendered
 from workers import announced
-from workers.failures import CallFailed, InDoubt, Refused, Unauthorised, translated
+from workers.failures import CallFailed, InDoubt, OtherName, Refused, Unauthorised, translated
 
 REHEARSAL_KEY: Final = "rehearsal"
 """Sent to the stand-in, so that the real key never is."""
@@ -37,6 +37,10 @@ CONNECTIONS_MAX: Final = 1000
 """More than a worker has threads."""
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 """Above 128 answers of 100,000 tokens: a larger body is no answer."""
+_OTHER_NAME: Final = {
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+}
 _NO_BRACES: Final = {ord("{"): None, ord("}"): None}
 TOKENS_MAX: Final = 1_000_000_000
 """A usage above it is no count."""
@@ -119,6 +123,7 @@ class Endpoint:
     ) -> None:
         self._client, self._spec, self._clock = client, spec, clock
         self._secret = "" if key in (REHEARSAL_KEY, NO_KEY) else key
+        self._renamed: dict[str, set[str]] = {}
         self._own = spec.provider == "azure" or _is_openai(str(client.base_url))
 
     @classmethod
@@ -196,8 +201,25 @@ class Endpoint:
         except CallFailed:
             raise
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as exc:
-            raise translated(exc, key=self._secret) from exc
+            failure = translated(exc, key=self._secret)
+            if isinstance(failure, OtherName):
+                failure = self._other_name(model, failure, sent=arguments)
+            raise failure from exc
         return _read(body, latency_s=self._clock() - begun_s, limits=limits)
+
+    def _other_name(self, model: str, failure: OtherName, *, sent: Mapping[str, Any]) -> CallFailed:
+        """Ask this model with the other name from now on; one that takes neither is refused."""
+        name = "max_completion_tokens" if "max_completion_tokens" in sent else "max_tokens"
+        if self._spec.api == "completions" or model in self._renamed.get(name, ()):
+            return Refused(failure.reason)
+        self._renamed.setdefault(_OTHER_NAME[name], set()).add(model)
+        return failure
+
+    def _max_tokens_name(self, model: str) -> str:
+        for name, models in self._renamed.items():
+            if model in models:
+                return name
+        return "max_completion_tokens" if self._own else "max_tokens"
 
     def _request(
         self, rendered: Rendered, *, model: str, params: Mapping[str, Any], n: int
@@ -213,8 +235,8 @@ class Endpoint:
             known, create = _known(TextCompletions), self._client.completions
         else:
             given = {"messages": templates.as_messages(rendered), **given}
-            if self._own and "max_tokens" in given:
-                given["max_completion_tokens"] = given.pop("max_tokens")
+            if "max_tokens" in given:
+                given[self._max_tokens_name(model)] = given.pop("max_tokens")
             known, create = _known(ChatCompletions), self._client.chat.completions
         others = {name: given.pop(name) for name in set(given) - known}
         extra = {**others, **given.pop("extra_body", {})}

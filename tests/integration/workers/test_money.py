@@ -66,6 +66,10 @@ ONCE: list[tuple[str, type, list[str]]] = [
     # the fault, the result, what moved
     ("400", ConfigFailed, ["reserve", "release"]),
     ("404", ConfigFailed, ["reserve", "release"]),
+    ("unsupported_value", ConfigFailed, ["reserve", "release"]),
+    ("deployment_not_found", ConfigFailed, ["reserve", "release"]),
+    ("api_version", Fatal, ["reserve", "release"]),
+    ("other_name", Scored, ["reserve", "release", "reserve", "settle"]),
     ("prompt_too_long", ConfigFailed, ["reserve", "settle_in_doubt"]),
     ("401", Fatal, ["reserve", "release"]),
     ("402", Fatal, ["reserve", "release"]),
@@ -115,7 +119,10 @@ def test_every_fault_of_the_endpoint_has_a_row() -> None:
     assert {kind for kind, _, _ in ONCE} == set(FAULT_KINDS) - {"slow"}  # a timeout, below
 
 
-@pytest.mark.parametrize("kind", [kind for kind, result, _ in ONCE if result is not ConfigFailed])
+REMEMBERED = [*(kind for kind, result, _ in ONCE if result is ConfigFailed), "other_name"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _, _ in ONCE if kind not in REMEMBERED])
 def test_nothing_transient_is_remembered(
     kind: str, make_bench: MakeBench, server: RehearsalServer
 ) -> None:
@@ -131,6 +138,17 @@ def test_nothing_transient_is_remembered(
     scored = [result for result in bench.results if isinstance(result, Scored)]
     assert len(scored) == 1
     assert bench.reserved == 0
+
+
+def test_a_model_that_takes_max_tokens_under_neither_name_is_refused(
+    make_bench: MakeBench, server: RehearsalServer
+) -> None:
+    bench = make_bench()
+    server.set_faults([{"kind": "other_name"}])
+    bench.evaluate()
+    [came] = bench.results
+    assert isinstance(came, ConfigFailed)
+    assert verbs(bench) == 2 * ["reserve", "release"]
 
 
 @pytest.mark.parametrize("kind", ["prompt_filter", "content_filter"])

@@ -15,7 +15,9 @@ from workers.failures import (
     Filtered,
     Forbidden,
     InDoubt,
+    Misconfigured,
     NotBilled,
+    OtherName,
     OutOfQuota,
     Overlong,
     RateLimited,
@@ -66,6 +68,22 @@ RULES: list[tuple[int, object, type[CallFailed]]] = [
     (400, PAGE, Unavailable),
     (301, b"", Unavailable),
     (409, own(), Unavailable),
+    (424, own(), Unavailable),
+    (400, own(code="unsupported_parameter", param="max_tokens"), OtherName),
+    (400, own("Unrecognized request argument supplied: max_completion_tokens"), OtherName),  # Azure
+    (400, own(code="invalid_value", param="max_tokens"), Refused),  # too large a number
+    (400, own(code="unsupported_value", param="temperature"), Refused),  # reasoning models
+    (404, own(code="DeploymentNotFound"), Refused),  # Azure, and so the next six
+    (400, own(code="OperationNotSupported"), Refused),
+    (404, own("Resource not found", code="404"), Misconfigured),
+    (400, own(code="InvalidApiVersionParameter"), Misconfigured),
+    (400, own("API version not supported", code="BadRequest"), Misconfigured),
+    (400, own("o1 is enabled only for api versions 2024-12-01-preview and later"), Refused),
+    (
+        400,
+        own(code="content_filter", innererror={"code": "ResponsibleAIPolicyViolation"}),
+        Filtered,
+    ),
     (401, own(code="invalid_api_key"), Unauthorised),
     (401, PAGE, Unauthorised),
     (403, own(code="unsupported_country_region_territory"), Unauthorised),
