@@ -1,9 +1,10 @@
 """Dispatcher: what is lost is sent again within a bound, and what is not lost is not."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import redis
 
 from coordinator.dispatch import HELD_S_MAX, TRIES_MAX, Dispatcher
 from study import broker, connection, fleet, keys
@@ -241,13 +242,21 @@ def test_what_was_struck_off_and_is_asked_for_again_stays_written_down(office: O
     assert office.client.hkeys(keys.sent(office.record.id)) == [evaluation]
 
 
-def test_a_block_of_messages_is_sent_together(office: Office) -> None:
-    office.send(first_draw=100)  # what is declared once is declared by now
-    before = office.broker.info("stats")["total_commands_processed"]
-    sent = office.send_all(*range(5))
-    calls = office.broker.info("stats")["total_commands_processed"] - before
-    assert broker.waiting(office.broker, office.record.id) == {*sent, f"{sent[0][:-3]}100+1"}
-    assert calls <= 5 + 3  # each message, the block written down, and what counts
+def test_a_block_of_messages_is_sent_in_one_round_trip(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.send(first_draw=100)
+    pipelines = []
+    execute = redis.client.Pipeline.execute
+
+    def counted(self: redis.client.Pipeline, *args: bool) -> list[Any]:
+        pipelines.append([command for (command, *_), _ in self.command_stack])
+        return execute(self, *args)
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", counted)
+    office.send_all(*range(5))
+    assert pipelines == [["LPUSH"] * 5]
+    assert office.queued == 6
 
 
 def test_a_connection_that_was_cut_is_opened_again_to_send(office: Office) -> None:
