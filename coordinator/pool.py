@@ -1,5 +1,6 @@
 """Pool: what was bought of one arm, example by example; here, since one draw answers for every n."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ from study.messages import Scored
 from study.prices import Price
 
 
-@dataclass
+@dataclass(slots=True)
 class Change:
     """What a cut makes of an arm's draws on an example: those that pass no more, and only now; tokens."""
 
@@ -106,7 +107,7 @@ def _look_at_cuts(cell: Cell, result: Scored) -> None:
     cell.cut_passes += sum(result.passes)
     cell.cut_tokens += result.paid.completion_tokens
     for cut in result.cuts:
-        change = cell.changes.setdefault(cut.arm, Change())
+        change = cell.changes.setdefault(sys.intern(cut.arm), Change())
         for full, less in zip(result.passes, cut.passes, strict=True):
             change.lost += full and not less
             change.gained += less and not full

@@ -359,12 +359,11 @@ class Search:
             arm = best.config.arm
             return next((c for c in kept.cuts(runner.pool) if c.arm == arm), None)
         assert runner.tokens is not None  # noqa: S101
-        found: list[Kept | None] = [None, *kept.cuts(runner.pool)]
-        for version in found:
+        for version in (None, *(shorter := kept.cuts(runner.pool))):
             tokens = runner.tokens if version is None else version.of(runner.tokens)
             if tokens.cost(self._n[0], runner.pool.price) <= self._inference_limit:
                 return version
-        return found[-1]
+        return min(shorter, key=lambda cut: cut.tokens, default=None)
 
     def _ranking(self, runners: Sequence[Runner]) -> list[tuple[float, Estimate]]:
         return [ranked for runner in runners for ranked in self._estimates(runner)]

@@ -12,18 +12,19 @@ from coordinator.abilities import Abilities
 from coordinator.kept import Kept
 from coordinator.lengths import Tokens
 from coordinator.plan import Work
-from coordinator.pool import Pool
+from coordinator.pool import Change, Pool
 from coordinator.recommend import at_most
+from coordinator.runner import Runner
 from coordinator.search import Search
 from study import cuts, space
 from study.config import Arm, Config
 from study.messages import Paid, Scored, ScoredCut
 from study.metrics import success
 from study.prices import Price, Usage
-from study.trials import TrialState
+from study.trials import Trial, TrialState
 
 from . import conftest
-from .conftest import ANSWER_TOKENS, DOLLAR, EXAMPLES, PRICES, PROMPT_TOKENS, Loop, passing
+from .conftest import ANSWER_TOKENS, DOLLAR, PRICES, PROMPT_TOKENS, Loop, passing
 
 N = (1, 2, 4, 8, 16)
 SPACE = space.parse(
@@ -245,6 +246,19 @@ def test_an_arm_that_is_affordable_only_when_cut_lives_and_is_recommended(
     assert TrialState.COMPLETE in {trial.state for trial in search.trials}
 
 
+def test_where_nothing_fits_an_arm_is_looked_at_as_its_cheapest_cut(
+    make_search: Callable[..., Search],
+) -> None:
+    pool = pool_of([[True] * 4] * 6, [[True] * 4] * 6)
+    for cell in pool.cells:
+        cell.changes[STOPPED.key] = Change(saved=4 * 40)
+    runner = Runner(trial=Trial(number=0, arm=WHOLE), pool=pool, tokens=TOKENS)
+    assert len(kept.cuts(pool)) == 2
+    version = make_search(inference_limit=1)._version(runner, None)
+    assert version is not None
+    assert version.arm == SHORT
+
+
 def test_the_same_results_in_another_order_recommend_the_same_cut(
     make_search: Callable[..., Search],
 ) -> None:
@@ -259,4 +273,3 @@ def test_the_same_results_in_another_order_recommend_the_same_cut(
     again.conclude()
     assert again.recommend() == search.recommend()
     assert again.recommend() is not None
-    assert len(EXAMPLES) == 12
