@@ -86,6 +86,11 @@ def build_image(client: docker.DockerClient, packages: Sequence[str] = ()) -> st
     return name
 
 
+def put_into(client: docker.DockerClient, name: str) -> None:
+    """Builds the image for this interpreter under a name of one's own, whether or not there is one."""
+    _import(client, name, list(_interpreter()))
+
+
 def _has(client: docker.DockerClient, name: str) -> bool:
     with engine_errors("cannot look for the image"):
         try:
