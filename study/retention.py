@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Final
 
-from study import keys
+from study import fleet, keys
 from study.connection import Client
 from study.errors import InfrastructureError, SpecError
 from study.ledger import Ledger
@@ -65,17 +65,18 @@ class Retention:
         Raises:
             UnknownStudy: there is none of this id.
             StudyBusy: a coordinator drives it.
-            SpecError: it can be resumed, or a worker may still be billed for a call of it.
+            SpecError: it can be resumed, or a worker is at it, or may still be billed for a call of it.
         """
         record = self._studies.load(study)
         holder = f"forget/{uuid.uuid4().hex}"
         self._studies.take_lease(study, holder)  # nobody resumes it meanwhile
-        if not even_if_unfinished:
-            try:
+        try:
+            self._check_left_alone(study)
+            if not even_if_unfinished:
                 self._check_ended(study, record.account)
-            except SpecError:
-                self._redis.delete(keys.lease(study))
-                raise
+        except SpecError:
+            self._redis.delete(keys.lease(study))
+            raise
         self._redis.delete(keys.sent(study))  # no worker begins a call from here on
         self._close(record.account)
         spent = self._ledger.balance(record.account).spent
@@ -89,6 +90,17 @@ class Retention:
             keys.study(study), keys.lease(study)
         )  # last: it can be repeated
         return Forgotten(study=study, keys=removed, spent=spent)
+
+    def _check_left_alone(self, study: str) -> None:
+        """A worker that is at it would write its answer behind us."""
+        names = [name for worker in fleet.workers(self._redis) for name in worker.at_hand]
+        if any(name.startswith(fleet.doing(study, "")) for name in names):
+            raise SpecError(
+                field="study",
+                value=study,
+                problem="has a worker at it still",
+                remedy="wait until its call has ended, and repeat the command",
+            )
 
     def _check_ended(self, study: str, account: str) -> None:
         if self._studies.status(study) is not StudyStatus.COMPLETE:

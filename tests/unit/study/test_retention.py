@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from study import keys
+from study import fleet, keys
 from study.config import Arm
 from study.connection import Client
 from study.errors import SpecError, StudyBusy, UnknownStudy
+from study.fleet import Worker
 from study.ledger import Ledger, Verdict
 from study.messages import ConfigFailed, EvaluateExample
 from study.paid_calls import PaidCall, PaidCalls
@@ -168,6 +169,20 @@ def test_a_study_that_is_driven_is_not_forgotten(client: Client, make: Make) -> 
         Retention(client).forget(record.id, even_if_unfinished=True)
     assert sorted(of(client, record)) == before
     assert Retention(client, clock=lambda: 1e12).ended(days=1) == []
+
+
+def test_a_study_that_a_worker_is_at_is_not_forgotten(client: Client, make: Make) -> None:
+    """It would store its answer after all else was removed."""
+    record, other = make(), make()
+    for study in (record.id, other.id):
+        name = fleet.doing(study, "arm/tune-0/0+1")
+        worker = Worker(name="w", host="h", pid=1, slots=1, engine=False, at_hand=(name,))
+        fleet.beat(client, worker)
+    with pytest.raises(SpecError, match="a worker at it"):
+        Retention(client).forget(other.id, even_if_unfinished=True)
+    assert Retention(client).forget(record.id).study == record.id
+    fleet.leave(client, "w")
+    assert Retention(client).forget(other.id).study == other.id
 
 
 def test_a_removal_that_was_broken_off_is_ended_by_a_repeat(
