@@ -214,13 +214,13 @@ def cost(config: Config) -> float:
 def test_what_matters_is_kept_and_more_answers_are_afforded(
     make_search: Callable[..., Search],
 ) -> None:
-    limit = DOLLAR // 1000  # four whole answers of the cheap model
+    limit = DOLLAR // 2200  # two whole answers of the cheap model, or four cut ones
     search = make_search({**TABLE, "model": "cheap"}, inference_limit=limit)
     Loop(search, DOLLAR // 10, answers=talkative({**TABLE, "model": "cheap"})).run()
     found = search.recommend()
     assert found is not None
     assert NEEDED <= found.config.arm.max_tokens < ANSWER_TOKENS
-    assert found.config.n > 5
+    assert found.config.n > 2
     assert cost(found.config) <= limit
     assert found.inference_cost_nanodollars == pytest.approx(cost(found.config), rel=0.03)
     assert abs(found.value - conftest.true_value(found.config)) <= 2 * found.std_error
