@@ -24,6 +24,8 @@ from .checks import CHECKED
 from .processes import REPOSITORY, Zygote
 from .schedule import KINDS, PACE, Outcome, run
 
+PROGRAMS_EVERY = 8
+"""Every so many schedules run programs in containers: these take longer."""
 KEPT = REPOSITORY / ".bursar" / "chaos.jsonl"
 
 
@@ -47,7 +49,13 @@ def main() -> int:
         def one(seed: int) -> Outcome:
             folder = Path(tempfile.mkdtemp(prefix=f"bursar-chaos-{seed}-"))
             try:
-                outcome = run(seed, folder=folder, zygote=zygote, pace=options.pace)
+                outcome = run(
+                    seed,
+                    folder=folder,
+                    zygote=zygote,
+                    pace=options.pace,
+                    programs=seed % PROGRAMS_EVERY == PROGRAMS_EVERY - 1,
+                )
             except Exception as exc:  # noqa: BLE001 (a schedule that breaks is a failure like any other)
                 outcome = Outcome(seed=seed, failures=[f"{type(exc).__name__}: {exc}"])
             if outcome.failures:

@@ -15,6 +15,7 @@ from rehearsal import Latency, RehearsalServer, Synthetic
 from study import connection
 from study.studies import Studies
 
+from . import left_behind
 from .checks import check
 from .processes import Process, Redis, Zygote
 from .proxy import Proxy
@@ -48,7 +49,7 @@ path = "rows.jsonl"
 tune_size = 16
 [metric]
 name = "success"
-evaluator = "chaos_judge:eval_func"
+evaluator = "{evaluator}"
 [budget]
 optimization_usd = {limit}
 inference_usd = 0.01
@@ -112,18 +113,31 @@ def plan(seed: int) -> list[Mishap]:
     return sorted(mishaps, key=lambda mishap: mishap.at_call)
 
 
-def run(seed: int, *, folder: Path, zygote: Zygote, pace: float = PACE) -> Outcome:
-    """Run the schedule of a seed, and check what is left."""
+def run(
+    seed: int, *, folder: Path, zygote: Zygote, pace: float = PACE, programs: bool = False
+) -> Outcome:
+    """Run the schedule of a seed, and check what is left.
+
+    Args:
+        programs: answers run as programs in containers, instead of being judged by a function.
+    """
     with ExitStack() as stack:
-        return Run(seed, folder, zygote, pace, stack).to_its_end()
+        return Run(seed, folder, zygote, pace, stack, programs).to_its_end()
 
 
 class Run:
     """One schedule on its way."""
 
     def __init__(
-        self, seed: int, folder: Path, zygote: Zygote, pace: float, stack: ExitStack
+        self,
+        seed: int,
+        folder: Path,
+        zygote: Zygote,
+        pace: float,
+        stack: ExitStack,
+        programs: bool,
     ) -> None:
+        self._programs = programs
         self._seed, self._folder, self._zygote, self._pace = seed, folder, zygote, pace
         self._chance = random.Random(seed + 1_000_000)
         rows = _rows()
@@ -147,7 +161,12 @@ class Run:
         (folder / "chaos_judge.py").write_text(JUDGE)
         limit = self._chance.choice((0.01, 0.006, 0.006))
         (folder / "study.toml").write_text(
-            STUDY.format(limit=limit, base_url=self._server.base_url, seed=seed)
+            STUDY.format(
+                limit=limit,
+                base_url=self._server.base_url,
+                seed=seed,
+                evaluator="python_tests" if programs else "chaos_judge:eval_func",
+            )
         )
         self._workers = [self._worker(number) for number in range(WORKERS)]
         stack.callback(self._kill_all)
@@ -185,6 +204,9 @@ class Run:
             outcome.counts, outcome.failures = check(
                 self._client, self._redis.client(1), self._server.books(), report
             )
+            outcome.failures += left_behind.judges(self._folder)
+            if self._programs:
+                outcome.failures += left_behind.containers(report["study"])
         return outcome
 
     def _complete(self) -> bool:
@@ -324,6 +346,7 @@ def _rows() -> list[dict[str, Any]]:
             "prompt": f"def plus_{k}(x):\n",
             "solution": f"    return x + {k}\n",
             "entry_point": f"plus_{k}",
+            "test": f"def check(candidate):\n    assert candidate(1) == {k + 1}\n",
         }
         for k in range(EXAMPLES)
     ]

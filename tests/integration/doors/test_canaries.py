@@ -1,5 +1,6 @@
 """Secrets are in the environment and nowhere else: planted, then looked for everywhere after a study."""
 
+import base64
 import json
 import os
 import subprocess
@@ -22,11 +23,25 @@ SECRETS: Final = {
     "BURSAR_SEAL_KEY": "canary-seal-4a8a08f09d37b73795649038408b5f33",
 }
 PASSWORD: Final = "canary-redis-8277e0910d750195b448797616e091ad"
+BREAKING: Final = """
+import os, sys
+import workers.llm
+def call(self, *args, **more):
+    raise RuntimeError(f"nobody foresaw: {os.environ['OPENAI_API_KEY']} {os.environ['BURSAR_REDIS_URL']}")
+if "breaks" in sys.argv:
+    sys.argv.remove("breaks")
+    workers.llm.Endpoint.call = call
+from workers.__main__ import main
+main()
+"""
+"""A worker; told so, one that an error nobody foresaw breaks in the middle of a call."""
 JUDGE: Final = """
 import os
 
 def right(responses, **example):
     return {"right": float(any(example["solution"].strip() in text for text in responses))}
+
+breaking = right
 
 def raising(responses, **example):
     raise ValueError(f"here it is: {os.environ['OPENAI_API_KEY']} {os.environ['BURSAR_REDIS_URL']}")
@@ -39,7 +54,7 @@ def guarded_url(tmp_path: Path) -> Iterator[str]:
     port, folder = free_port(), tmp_path / "redis"
     folder.mkdir()
     command = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    command += ["--appendonly", "yes", "--save", ""]
+    command += ["--appendonly", "yes", "--save", "", "--rdbcompression", "no"]
     with subprocess.Popen(
         [*command, "--requirepass", PASSWORD], stdout=subprocess.DEVNULL
     ) as process:
@@ -109,8 +124,15 @@ def _value(client: Any, key: bytes) -> bytes:
         ("right", [{"kind": "cut_after", "next": 1}], 0),
         ("right", [{"kind": "401", "next": 20}], 4),
         ("raising", [], None),
+        ("breaking", [], 4),
     ],
-    ids=["success", "a cut connection", "a refused key", "a function that tells"],
+    ids=[
+        "success",
+        "a cut connection",
+        "a refused key",
+        "a function that tells",
+        "a worker that breaks",
+    ],
 )
 def test_no_secret_is_left_anywhere(
     judge: str,
@@ -129,9 +151,12 @@ def test_no_secret_is_left_anywhere(
         "PYTHONPATH": str(tmp_path),
         "BURSAR_DEBUG": "1",
     }
+    events = redis.Redis.from_url(guarded_url.removesuffix("0") + "1").pubsub()
+    events.psubscribe("*")  # what Flower would hear
+    breaks = ["breaks"] if judge == "breaking" else []
     with (tmp_path / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "workers", "--events", "--concurrency=4"],
+            [sys.executable, "-c", BREAKING, "--events", "--concurrency=4", *breaks],
             env=environment, cwd=tmp_path, stdout=log, stderr=log,
         )  # fmt: skip
     try:
@@ -145,10 +170,24 @@ def test_no_secret_is_left_anywhere(
     finally:
         worker.terminate()
         worker.wait(60)
+    with redis.Redis.from_url(guarded_url) as client:
+        client.save()
     found = everything(guarded_url, tmp_path)
+    heard = b""
+    while message := events.get_message(timeout=0.1):
+        if message["type"] == "pmessage":
+            heard += base64.b64decode(json.loads(message["data"])["body"])
+    events.close()
+    found["events"] = heard
+    assert b"task-received" in heard
     found |= {"stdout": ended.stdout, "stderr": ended.stderr, "command lines": command_lines}
     assert code is None or ended.returncode == code, ended.stderr.decode()[-3000:]
     assert any("paid_calls" in place for place in found) or code == 4
     assert b"evaluated" in found["worker.log"]
-    assert any(place.startswith("redis/") for place in found)
+    assert any(place.endswith("dump.rdb") for place in found)
+    assert any("appendonly" in place for place in found)
+    if judge == "breaking":
+        assert b"task-failed" in heard
+        assert b"nobody foresaw" in heard
+        assert b"evaluation_broke" in found["worker.log"]
     assert leaks(found) == set()
