@@ -1,54 +1,48 @@
 """Do slots wait for the search? A search on a world of known truth, in real time, with slow calls.
 
-    python bench/idle.py [--slots 64] [--call-seconds 1] [--seconds 60] [--world hot-100]
+    python -m bench.idle [--slots 64] [--call-seconds 1] [--seconds 60] [--world crowd-100] [--examples 164]
 
 A slot is busy for a call's time; then it takes the next evaluation from the queue, in which a surplus
-of a quarter waits as in a study, and the result is told. `idle for want of work` are slot-seconds in
-which a slot had nothing to do, as a share of all; `search` is the CPU time of everything that the search
-did (proposals in their thread included), as a share of one core. Money never lacks, and the clock stands
-still while the world makes up its answers.
+of a quarter waits as in a study, and the result is told. Answers are made up in a process of their own.
+Money never lacks. A slot without an evaluation waits for the search, whether that is at work or has found
+nothing worth its money until more results come:
+
+- start: until each slot has had its first evaluation;
+- middle: from then on until the last evaluation is sent; how much of it because nothing was worth its money;
+- end: after that, nothing more is ever bought: shown in slot-seconds, and in no share.
+
+`idle for want of work` is start and middle, as a share of all slot-seconds until the last was sent.
+`search` is the CPU time of this process, as a share of one core: of everything that the search does
+(proposals and readings in their threads included), and of the loop.
 """
 
 import argparse
 import heapq
-import itertools
 import math
+import multiprocessing
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
 from typing import Final
 
-from bench.search import simulate, worlds
+import numpy as np
+
+from bench.search import functions, simulate, worlds
 from coordinator.dispatch import SURPLUS
 from coordinator.plan import Work
+from coordinator.search import Search
+from rehearsal import ModelTraits, Surface
+from study.messages import Scored
 
-POLL_S: Final = 0.002
-"""How long the coordinator waits before it asks again, when there is nothing to do."""
-
-
-class Stopwatch:
-    """Real time and this process' CPU time, without what the world's answers take."""
-
-    def __init__(self) -> None:
-        self._lost_s = self._lost_cpu_s = 0.0
-        self._began_s, self._began_cpu_s = time.monotonic(), time.process_time()
-
-    @property
-    def now_s(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._began_s - self._lost_s
-
-    @property
-    def cpu_s(self) -> float:
-        """CPU seconds since the start."""
-        return time.process_time() - self._began_cpu_s - self._lost_cpu_s
-
-    def __enter__(self) -> None:
-        self._paused = time.monotonic(), time.thread_time()
-
-    def __exit__(self, *_: object) -> None:
-        self._lost_s += time.monotonic() - self._paused[0]
-        self._lost_cpu_s += time.thread_time() - self._paused[1]
+POLL_S: Final = 0.01
+"""How long the coordinator waits before it asks again, when the search has nothing."""
+TICK_S: Final = 1.0
+"""How often the coordinator asks for the best so far."""
+MODELS: Final = 12
+N_MAX: Final = 4
 
 
+@dataclass
 class Slots:
     """Slots that take what is in the queue as soon as they are free, whatever the coordinator does.
 
@@ -57,59 +51,177 @@ class Slots:
         call_s: how long each is busy with an evaluation.
     """
 
-    def __init__(self, count: int, call_s: float) -> None:
-        self._call_s = call_s
-        self._free = [0.0] * count  # when each was or will be free
-        self.idle_s = 0.0
+    count: int
+    call_s: float
+    start_s: float = 0.0
+    middle_s: float = 0.0
+    settled_s: float = 0.0
+    calls: int = 0
+    sent_s: float = 0.0
+    free: list[float] = field(init=False)
 
-    def take(self, queued_s: float) -> float:
-        """Begin an evaluation that was put into the queue then; when it ends."""
-        free_s = heapq.heappop(self._free)
-        self.idle_s += max(0.0, queued_s - free_s)
-        end_s = max(free_s, queued_s) + self._call_s
-        heapq.heappush(self._free, end_s)
+    def __post_init__(self) -> None:
+        self.free = [0.0] * self.count
+
+    def take(self, queued_s: float, settled: tuple[float, float]) -> float:
+        """Begin an evaluation that was queued then; when it ends.
+
+        Args:
+            queued_s: when.
+            settled: the last time, from when to when, that nothing was worth its money.
+        """
+        free_s = heapq.heappop(self.free)
+        idle_s = max(0.0, queued_s - free_s)
+        if self.calls < self.count:
+            self.start_s += idle_s
+        else:
+            self.middle_s += idle_s
+            self.settled_s += max(0.0, min(queued_s, settled[1]) - max(free_s, settled[0]))
+        self.calls, self.sent_s = self.calls + 1, queued_s
+        end_s = max(free_s, queued_s) + self.call_s
+        heapq.heappush(self.free, end_s)
         return end_s
+
+    def after_s(self, end_s: float) -> float:
+        """Slot-seconds between the last evaluation that a slot had, or was sent, and the end."""
+        return sum(max(0.0, end_s - max(free_s, self.sent_s)) for free_s in self.free)
+
+
+class Endpoint:
+    """A world that answers in a process of its own, as workers do.
+
+    Args:
+        name: of the world.
+        examples: how many of its problems are tuned on.
+    """
+
+    def __init__(self, name: str, examples: int) -> None:
+        spawned = multiprocessing.get_context("spawn")
+        self._process = ProcessPoolExecutor(1, spawned, _enter, (name, examples))
+        self._process.submit(int).result()
+
+    def ask(self, work: Work) -> "Future[Scored]":
+        """Have an evaluation answered."""
+        return self._process.submit(_answer, work)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.shutdown(cancel_futures=True)
+
+
+def _enter(name: str, examples: int) -> None:
+    global _world, _sampler
+    _world = world_of(name, examples)
+    for model in _world.models:
+        for template in range(len(_world.templates)):
+            for stop in _world.stops or ((),):
+                _world.table(model, template, stop)  # made once, before the clock runs
+    _sampler = worlds.Sampler(_world, 0)
+
+
+def _answer(work: Work) -> Scored:
+    return simulate.answer(_world, _sampler, work)
+
+
+def world_of(name: str, examples: int) -> worlds.World:
+    """A world, so many of whose problems are tuned on."""
+    family, _, seed = name.rpartition("-")
+    world = crowd(int(seed), examples) if family == "crowd" else worlds.world(family, int(seed))
+    world.__dict__["tuned"] = tuple(range(min(examples, len(world.problems))))
+    return world
+
+
+def crowd(seed: int, examples: int) -> worlds.World:
+    """Many models and prompts that are nearly as good as each other: a choice that takes long to make."""
+    random = np.random.default_rng([seed, 43])
+    names = [f"c{number:02d}" for number in range(MODELS)]
+    models = {
+        name: ModelTraits(
+            ability=-0.3 + 0.25 * random.normal(),
+            heat=random.uniform(0.8, 1.2),
+            format_failure=random.uniform(0.05, 0.2),
+        )
+        for name in names
+    }
+    world = worlds.World(
+        family="crowd",
+        seed=seed,
+        surface=Surface(
+            seed=seed, models=models, template_sd=0.3, interaction_sd=0.6, format_spread=0.6
+        ),
+        problems=tuple(functions.problems(seed, examples, lines=6, spread=0.5)),
+        prices={name: (0.4 * 1.1**rank, 1.6 * 1.1**rank) for rank, name in enumerate(names)},
+        templates=worlds.PROMPTS,
+        inference_usd=0.005,
+    )
+    world.space_table["n"]["high"] = N_MAX
+    return world
 
 
 def main() -> None:
-    """Run, and print a line."""
+    """Run, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--call-seconds", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--world", default="hot-100")
-    parser.add_argument("--budget", type=float, default=1000.0, help="dollars: never what lacks")
+    parser.add_argument("--world", default="crowd-100", help="or another family's: hot-100")
+    parser.add_argument("--examples", type=int, default=164, help="of which all are tuned on")
+    parser.add_argument("--budget", type=float, default=20.0, help="dollars: never what lacks")
     arguments = parser.parse_args()
-    family, _, seed = arguments.world.rpartition("-")
-    world = worlds.world(family, int(seed))
+    world = world_of(arguments.world, arguments.examples)
+    endpoint = Endpoint(arguments.world, arguments.examples)
     search = simulate.search_of(world, budget=arguments.budget, seed=0, ahead=True)
-    sampler = worlds.Sampler(world, 0)
-    clock, number = Stopwatch(), itertools.count()
     slots = Slots(arguments.slots, arguments.call_seconds)
-    out: list[tuple[float, int, Work]] = []
-    most = math.ceil((1 + SURPLUS) * arguments.slots)
-    calls = 0
-    while clock.now_s < arguments.seconds and search.finished is None:
-        while len(out) < most:
-            work = search.next(available=round(arguments.budget * worlds.DOLLAR))
-            if work is None:
-                break
-            heapq.heappush(out, (slots.take(clock.now_s), next(number), work))
-        time.sleep(POLL_S)
-        while out and out[0][0] <= clock.now_s:
-            _, _, work = heapq.heappop(out)
-            with clock:
-                result = simulate.answer(world, sampler, work)
-            search.record(result)
-            calls += 1
-    seconds = clock.now_s
+    money = round(arguments.budget * worlds.DOLLAR)
+    try:
+        seconds, cpu_s = measure(search, endpoint, slots, money, arguments.seconds)
+    finally:
+        search.close()
+        endpoint.close()
+    whole_s = slots.count * slots.sent_s
     print(
-        f"{arguments.slots} slots, {arguments.call_seconds:g} s calls, {seconds:.1f} s: {calls} calls, "
-        f"{len(search.trials)} trials ({search.finished or 'not finished'}); "
-        f"idle for want of work {slots.idle_s / (arguments.slots * seconds):.2%}, "
-        f"search {clock.cpu_s / seconds:.1%} of a core"
+        f"{slots.count} slots, {slots.call_s:g} s calls, {len(world.tuned)} examples, {seconds:.1f} s: "
+        f"{slots.calls} calls, {len(search.trials)} trials ({search.finished or 'not finished'})\n"
+        f"idle for want of work {(slots.start_s + slots.middle_s) / whole_s:.2%}: "
+        f"start {slots.start_s / whole_s:.2%}, middle {slots.middle_s / whole_s:.2%} "
+        f"(nothing worth its money {slots.settled_s / whole_s:.2%}); "
+        f"end {slots.after_s(seconds):.0f} slot-seconds in {seconds - slots.sent_s:.1f} s\n"
+        f"search {cpu_s / seconds:.1%} of a core"
     )
-    search.close()
+
+
+def measure(
+    search: Search, endpoint: Endpoint, slots: Slots, money: int, seconds: float
+) -> tuple[float, float]:
+    """Drive the search for so many seconds; how long it took, and the CPU seconds of it."""
+    out: list[tuple[float, int, Future[Scored]]] = []
+    most = math.ceil((1 + SURPLUS) * slots.count)
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    now = ticked_s = 0.0
+    settled, settled_from = (0.0, 0.0), math.inf
+    while now < seconds and search.finished is None:
+        while len(out) < most:
+            asked_s = time.monotonic() - began_s
+            work = search.next(available=money)
+            if work is None:
+                settled_from = min(settled_from, asked_s)
+                break
+            if settled_from < asked_s:
+                settled, settled_from = (settled_from, asked_s), math.inf
+            queued_s = time.monotonic() - began_s
+            heapq.heappush(out, (slots.take(queued_s, settled), slots.calls, endpoint.ask(work)))
+        now = time.monotonic() - began_s
+        if now - ticked_s > TICK_S:
+            ticked_s = now
+            search.recommend()
+            search.changed()
+        wait_s = out[0][0] - now if out else POLL_S
+        time.sleep(max(0.0, wait_s if len(out) == most else min(POLL_S, wait_s)))
+        now = time.monotonic() - began_s
+        while out and out[0][0] <= now and out[0][2].done():
+            _, _, answer = heapq.heappop(out)
+            search.record(answer.result())
+    return now, time.process_time() - began_cpu_s
 
 
 if __name__ == "__main__":
