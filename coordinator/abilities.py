@@ -1,7 +1,7 @@
 """Abilities: an item-response model of passing and failing, so that all arms' draws tell of each.
 
 A draw of arm a on example e passes with probability c_a sigmoid(x). The ceiling c_a is for answers
-that ignore the asked format; x is the sum of
+that ignore the asked format, and for those that a stop string cuts too early; x is the sum of
 
     kappa(heat) (the arm's lead + the example's ease, for all, for the model and for the template)
     + a curve of the heat + a scatter of the arm on the example.
@@ -13,7 +13,8 @@ De Boeck and Wilson 2004 (Explanatory Item Response Models).
 """
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ import numpy as np
 from coordinator import features, mixed
 from coordinator.beliefs import Belief, Floats, Outlook
 from coordinator.features import Block, Features
+from coordinator.gain import Indices
 from coordinator.kept import Kept
 from coordinator.mixed import Effects, Mixed
 from coordinator.pool import Pool
@@ -33,6 +35,9 @@ LOGITS: Final[Floats] = np.linspace(-12.0, 12.0, 193)
 """Where beliefs about a chance of passing are kept; a ceiling bends what lies between."""
 NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+EVEN: Final[Floats] = np.linspace(-3.6, 3.6, 25)
+"""Where a wide normal is looked at that nothing bends: evenly, as the metric may rise steeply in it."""
+_EVEN_WEIGHTS = np.exp(-(EVEN**2) / 2) / np.exp(-(EVEN**2) / 2).sum()
 COLDNESS: Final = (0.7, 0.4, 0.2, 0.1)
 """Values of rho tried: kappa(heat) = 1 / (rho + (1 - rho) heat)."""
 SCATTERS: Final = (0.4, 0.8)
@@ -43,12 +48,18 @@ RESHAPE_GROWTH: Final = 1.5
 """The values are chosen anew when there are so many times the draws of the last time."""
 ROUNDS: Final = 2
 """Updates of scales and ceilings in a fit that begins where the last one ended."""
+ROUNDS_KNOWN: Final = 1
+KNOWN_DRAWS: Final = 2000
+"""With so many draws scales and shape move little from one fit to the next."""
 ROUNDS_ANEW: Final = 6
 CEILING: Final = 0.92
 CEILING_WEIGHT: Final = 12.0
 """The ceiling expected weighs as much as so many draws that would pass without one."""
-CEILING_MAX: Final = 0.995
-CEILING_ROUNDS: Final = 5
+KEPT: Final = 0.97
+"""The share of answers that stop strings are expected to leave as good as they were."""
+KEPT_WEIGHT: Final = 4.0
+SHARES: Final[Floats] = 1 - np.geomspace(0.98, 0.005, 48)
+"""Values of a ceiling that are compared."""
 RESHAPE_MIN: Final = 40
 AS_GOOD: Final = 1e-4
 """Between values of n that differ by less, the fewer answers."""
@@ -116,14 +127,15 @@ class Abilities:
         draws = sum(pool.draws for pool in pools)
         if draws >= RESHAPE_GROWTH * self._shaped_draws + RESHAPE_MIN:
             self._shaped_draws = draws
-            self._reshape(pools)
-        self._learn(pools, ROUNDS)
+            every = itertools.product(COLDNESS, SCATTERS)
+            self._reshape(pools, every if draws < KNOWN_DRAWS else self._near())
+        self._learn(pools, ROUNDS if draws < KNOWN_DRAWS else ROUNDS_KNOWN)
 
     def fit_anew(self, pools: Sequence[Pool]) -> None:
         """Read all pools as if for the first time."""
         self._forget()
         self._learn(pools, ROUNDS)
-        self._reshape(pools)
+        self._reshape(pools, itertools.product(COLDNESS, SCATTERS))
         self._learn(pools, ROUNDS_ANEW)
 
     def outlook(
@@ -138,7 +150,8 @@ class Abilities:
         ceilings = self._ceilings(arms)
         centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
         versions = versions or [None] * len(pools)
-        at, values, slopes = self._values(pools, centre, reach.variance, affordable, versions)
+        variance = reach.variance
+        at, values, slopes = self._values(pools, centre, variance, affordable, versions)
         information = _information(centre, ceilings)
         scatter = (self._scatter(arms) ** 2)[:, None]
         scatter = scatter / (1 + _counts(pools, self._examples).draws * information * scatter)
@@ -148,7 +161,7 @@ class Abilities:
             means=values.mean(axis=1),
             covariance=reach.covariance(shares) + np.diag((shares**2 * scatter).sum(axis=1)),
             leverage=reach.with_sum(shares) + shares * scatter,
-            spread=reach.variance + scatter,
+            spread=variance + scatter,
             information=information,
         )
 
@@ -156,7 +169,7 @@ class Abilities:
         """What is believed of an arm, or of its answers cut, for all n."""
         phi, psi = self._columns([pool.arm])
         centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
-        density = self._density([pool], centre, reach.variance)[0]
+        density = self._density(pool, centre, reach.variance)
         worth, bends = self._worth(pool.arm)
         chances = _chances(density, float(self._ceilings([pool.arm])[0]), version)
         each = chances.density @ worth  # [example, quantile, n]
@@ -167,7 +180,7 @@ class Abilities:
         scatter = float(self._scatter([pool.arm])[0]) ** 2
         drawn = _counts([pool], self._examples).draws[0]
         scatter_left = scatter / (1 + drawn * information * scatter)
-        common = np.einsum("en,ea->na", shares, reach.through[0])
+        common = reach.common(shares.T)
         together = (common**2).sum(axis=1) + (
             shares**2 * (reach.own[0] + scatter_left)[:, None]
         ).sum(0)
@@ -187,7 +200,8 @@ class Abilities:
         self._rho, self._scattered = SHAPE
         self._scales = [block.scale for block in [*self._features.blocks, *self._heat.blocks]]
         self._local_scales = [block.scale for block in self._local.blocks]
-        self._groups: dict[tuple[str, int], float] = {}
+        self._groups: dict[Hashable, float] = {}
+        self._kept: dict[Hashable, float] = {}
         self._ceiling = CEILING
         self._effects: Effects | None = None
         self._fitted = self._prior()
@@ -197,14 +211,20 @@ class Abilities:
         columns = len(self._features.owner) + len(self._heat.owner)
         return mixed.unseen(columns, len(self._local.owner), examples=self._examples)
 
-    def _reshape(self, pools: Sequence[Pool]) -> None:
+    def _near(self) -> Iterable[tuple[float, float]]:
+        """The present coldness, its neighbours, and the other scatters."""
+        at = COLDNESS.index(self._rho)
+        yield from itertools.product(COLDNESS[max(0, at - 1) : at + 2], [self._scattered])
+        yield from ((self._rho, other) for other in SCATTERS if other != self._scattered)
+
+    def _reshape(self, pools: Sequence[Pool], shapes: Iterable[tuple[float, float]]) -> None:
         """Choose coldness and scatter by the evidence."""
         seen = [pool for pool in pools if pool.draws]
         if not seen:
             return
         arms, counts = [pool.arm for pool in seen], _counts(seen, self._examples)
         found: list[tuple[float, tuple[float, float]]] = []
-        for shape in itertools.product(COLDNESS, SCATTERS):
+        for shape in list(shapes):
             self._rho, self._scattered = shape
             self._fit(arms, counts)
             found.append((self._fitted.evidence, shape))
@@ -241,19 +261,21 @@ class Abilities:
         self._effects = Effects(w=effects.w / stretch, v=effects.v / local_stretch)
 
     def _lift(self, arms: Sequence[Arm], counts: _Counts) -> None:
-        """The ceilings that the draws speak for, a model and template at a time."""
+        """The ceilings that the draws speak for: of a model and template, and of a stop."""
         phi, psi = self._columns(arms)
         eta = self._fitted.predict(phi, psi)
         scatter = self._scatter(arms)
         passing = 1 / (1 + np.exp(-(eta[..., None] + scatter[:, None, None] * NODES)))
         chance = np.asarray(passing @ _WEIGHTS)
-        groups: dict[tuple[str, int], list[int]] = {}
-        for number, arm in enumerate(arms):
-            groups.setdefault((arm.model, arm.template), []).append(number)
+        kept = chance * self._kept_by_stops(arms)[:, None]
         everything = list(range(len(arms)))
-        self._ceiling = _ceiling(counts, chance, everything, CEILING)
-        for group, members in groups.items():
-            self._groups[group] = _ceiling(counts, chance, members, self._ceiling)
+        self._ceiling = _ceiling(counts, kept, everything, CEILING, CEILING_WEIGHT)
+        for group, members in _grouped(arms, _asked).items():
+            self._groups[group] = _ceiling(counts, kept, members, self._ceiling, CEILING_WEIGHT)
+        in_format = chance * self._in_format(arms)[:, None]
+        for stop, members in _grouped(arms, _stop).items():
+            if stop:
+                self._kept[stop] = _ceiling(counts, in_format, members, KEPT, KEPT_WEIGHT)
 
     def _columns(self, arms: Sequence[Arm]) -> tuple[Floats, Floats]:
         kappa = np.array([self._kappa(arm) for arm in arms])[:, None]
@@ -271,7 +293,13 @@ class Abilities:
         return self._scattered * np.array([self._kappa(arm) for arm in arms])
 
     def _ceilings(self, arms: Sequence[Arm]) -> Floats:
-        return np.array([self._groups.get((a.model, a.template), self._ceiling) for a in arms])
+        return self._in_format(arms) * self._kept_by_stops(arms)
+
+    def _in_format(self, arms: Sequence[Arm]) -> Floats:
+        return np.array([self._groups.get(_asked(arm), self._ceiling) for arm in arms])
+
+    def _kept_by_stops(self, arms: Sequence[Arm]) -> Floats:
+        return np.array([self._kept.get(_stop(arm), KEPT) if _stop(arm) else 1.0 for arm in arms])
 
     def _worth(self, arm: Arm) -> tuple[Floats, Floats]:
         if arm.repeats_itself:
@@ -287,71 +315,143 @@ class Abilities:
         versions: Sequence[Kept | None],
     ) -> tuple[list[int], Floats, Floats]:
         """The best n, and [arm, example]: the metric then, and how it moves with the predictor."""
-        density = self._density(pools, centre, variance)
+        points = self._points(pools, centre, variance)
         ceilings = self._ceilings([pool.arm for pool in pools])
         at: list[int] = []
-        values, slopes = np.zeros(centre.shape), np.zeros(centre.shape)
-        each = zip(pools, affordable, versions, strict=True)
-        for j, (pool, count, version) in enumerate(each):
-            worth, bends = self._worth(pool.arm)
-            chances = _chances(density[j], float(ceilings[j]), version)
-            density_at = chances.density.mean(axis=1)
-            curve = density_at.mean(axis=0) @ worth[:, :count]
+        worth, bent = np.zeros((len(pools), len(LOGITS))), np.zeros((len(pools), len(LOGITS)))
+        means = np.sum([some.summed(len(pools)) for some in points], axis=0) / self._examples
+        for j, (pool, count) in enumerate(zip(pools, affordable, strict=True)):
+            values, bends = self._worth(pool.arm)
+            under, bend = _under(float(ceilings[j]))
+            curve = _histogram(under[None, :], means[j][None, :])[0] @ values[:, :count]
             at.append(int(np.argmax(curve >= curve.max() - AS_GOOD)))
-            values[j] = density_at @ worth[:, at[-1]]
-            slopes[j] = chances.leaning @ bends[:, at[-1]]
+            worth[j] = np.interp(under, LOGITS, values[:, at[-1]])
+            bent[j] = np.interp(under, LOGITS, bends[:, at[-1]]) * bend
+        found, slopes = np.zeros(centre.shape), np.zeros(centre.shape)
+        for some in points:
+            found[some.arms, some.examples] = some.mean(worth)
+            slopes[some.arms, some.examples] = some.mean(bent)
+        for j, version in enumerate(versions):
             if version is not None:
-                values[j] -= version.unseen * (values[j] - worth[0, at[-1]])
-        return at, values, slopes
+                density = self._density(pools[j], centre[[j]], variance[[j]])
+                chances = _chances(density, float(ceilings[j]), version)
+                at[j], found[j], slopes[j] = self._cut(pools[j], chances, affordable[j], version)
+        return at, found, slopes
 
-    def _density(self, pools: Sequence[Pool], centre: Floats, variance: Floats) -> Floats:
-        """[arm, example, logit]: what is believed of the predictor with its scatter."""
+    def _cut(
+        self, pool: Pool, chances: "_Chances", affordable: int, version: Kept
+    ) -> tuple[int, Floats, Floats]:
+        """The same of one arm, cut."""
+        worth, bends = self._worth(pool.arm)
+        density = chances.density.mean(axis=1)
+        curve = density.mean(axis=0) @ worth[:, :affordable]
+        at = int(np.argmax(curve >= curve.max() - AS_GOOD))
+        values = density @ worth[:, at]
+        values -= version.unseen * (values - worth[0, at])
+        return at, values, chances.leaning @ bends[:, at]
+
+    def _density(self, pool: Pool, centre: Floats, variance: Floats) -> Floats:
+        """[example, logit]: what is believed of an arm's predictor with its scatter."""
+        density = np.zeros((self._examples, len(LOGITS)))
+        for some in self._points([pool], centre, variance):
+            density[some.examples] = some.density()
+        return density
+
+    def _points(
+        self, pools: Sequence[Pool], centre: Floats, variance: Floats
+    ) -> tuple["_Points", ...]:
+        """What is believed of predictors with their scatter: where nothing was drawn, and where it was."""
         arms = [pool.arm for pool in pools]
         counts = _counts(pools, self._examples)
         ceilings, scatter = self._ceilings(arms), self._scatter(arms)
-        first = centre[..., None] + np.sqrt(variance)[..., None] * NODES
-        x = first[..., None] + scatter[:, None, None, None] * NODES
-        weights = np.broadcast_to(np.log(_WEIGHTS), x.shape).copy()
-        rows = [j for j, pool in enumerate(pools) if pool.draws]
-        if rows:
-            passing = ceilings[rows, None, None, None] / (1 + np.exp(-x[rows]))
-            passing = np.clip(passing, 1e-12, 1 - 1e-12)
-            k, m = counts.passes[rows][..., None, None], counts.draws[rows][..., None, None]
-            weights[rows] += k * np.log(passing) + (m - k) * np.log1p(-passing)
-        weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
-        weights *= _WEIGHTS[:, None]
-        return _histogram(x.reshape(*centre.shape, -1), weights.reshape(*centre.shape, -1))
+        drawn = counts.draws > 0
+        j, e = np.nonzero(~drawn)
+        x = centre[j, e, None] + np.sqrt(variance[j, e] + scatter[j] ** 2)[:, None] * EVEN
+        unseen = _Points.of(j, e, x, np.broadcast_to(_EVEN_WEIGHTS, x.shape))
+        j, e = np.nonzero(drawn)
+        first = centre[j, e, None] + np.sqrt(variance[j, e])[:, None] * NODES
+        x = (first[:, :, None] + scatter[j, None, None] * NODES).reshape(len(j), len(NODES) ** 2)
+        p = np.clip(ceilings[j, None] / (1 + np.exp(-x)), 1e-12, 1 - 1e-12)
+        k, m = counts.passes[j, e, None], counts.draws[j, e, None]
+        weights = k * np.log(p) + (m - k) * np.log1p(-p)
+        weights = np.exp(weights - weights.max(axis=1, keepdims=True))
+        weights *= np.outer(_WEIGHTS, _WEIGHTS).ravel()
+        return unseen, _Points.of(j, e, x, weights / weights.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Points:
+    """Predictors of some cells, each by a few values and their weights.
+
+    Args:
+        arms: of the cells, [cell]; so `examples`.
+        below: the logit beneath each value, [cell, value].
+        low: how much of the value's weight is that logit's; `high`: the next one's.
+    """
+
+    arms: Indices
+    examples: Indices
+    below: Indices
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, arms: Indices, examples: Indices, x: Floats, weights: Floats) -> "_Points":
+        """Split each value's weight between the two logits that it lies between."""
+        place = (np.clip(x, LOGITS[0], LOGITS[-1]) - LOGITS[0]) / (LOGITS[1] - LOGITS[0])
+        below = np.minimum(place.astype(np.intp), len(LOGITS) - 2)
+        high = weights * (place - below)
+        return cls(arms=arms, examples=examples, below=below, low=weights - high, high=high)
+
+    def density(self) -> Floats:
+        """[cell, logit]: the weights."""
+        return self._binned(np.arange(len(self.arms)), len(self.arms))
+
+    def summed(self, arms: int) -> Floats:
+        """[arm, logit]: the weights, summed over each arm's cells."""
+        return self._binned(self.arms, arms)
+
+    def mean(self, table: Floats) -> Floats:
+        """[cell]: the mean of what a table [arm, logit] says of the cell's values."""
+        flat, at = table.ravel(), self.below + table.shape[1] * self.arms[:, None]
+        return np.asarray((self.low * flat[at] + self.high * flat[at + 1]).sum(axis=1))
+
+    def _binned(self, rows: Indices, count: int) -> Floats:
+        at = (self.below + len(LOGITS) * rows[:, None]).ravel()
+        size = count * len(LOGITS)
+        density = np.bincount(at, self.low.ravel(), size)
+        density += np.bincount(at + 1, self.high.ravel(), size + 1)[:size]
+        return np.asarray(density.reshape(count, len(LOGITS)), dtype=float)
 
 
 class _Passing:
     """The likelihood of counts of passes, scatter integrated out."""
 
     def __init__(self, counts: _Counts, ceilings: Floats, scatter: Floats) -> None:
-        self._k, self._m = counts.passes[..., None], counts.draws[..., None]
-        self._ceilings, self._shift = ceilings[:, None, None], scatter[:, None, None] * NODES
+        self._at = np.nonzero(counts.draws)
+        self._k = counts.passes[self._at][:, None]
+        self._missed = counts.draws[self._at][:, None] - self._k
+        self._ceilings = ceilings[self._at[0], None]
+        self._shift = scatter[self._at[0], None] * NODES
 
     def __call__(self, eta: Floats) -> tuple[float, Floats, Floats]:
-        s = 1 / (1 + np.exp(-np.clip(eta[..., None] + self._shift, -40, 40)))
+        s = 1 / (1 + np.exp(-np.clip(eta[self._at][:, None] + self._shift, -40, 40)))
         p = np.clip(self._ceilings * s, 1e-15, 1 - 1e-15)
-        k, m = self._k, self._m
-        log = np.log(_WEIGHTS) + k * np.log(p) + (m - k) * np.log1p(-p)
-        highest = log.max(axis=-1, keepdims=True)
-        weights = np.exp(log - highest)
-        total = weights.sum(axis=-1, keepdims=True)
+        k, missed = self._k, self._missed
+        weights = k * np.log(p) + missed * np.log1p(-p)
+        highest = weights.max(axis=1, keepdims=True)
+        weights = np.exp(weights - highest) * _WEIGHTS
+        total = weights.sum(axis=1, keepdims=True)
         weights /= total
-        odd = (m - k) / (1 - p)  # the slope of p is p (1 - s)
+        odd = missed / (1 - p)  # the slope of p is p (1 - s)
         slope = (k - odd * p) * (1 - s)
-        bend = -slope * s - odd * p * (1 - s) ** 2 * (1 + p / (1 - p))
-        first = (weights * slope).sum(axis=-1)
-        second = (weights * (bend + slope**2)).sum(axis=-1) - first**2
-        drawn = self._m[..., 0] > 0
-        value = float((highest + np.log(total))[..., 0][drawn].sum())
-        return (
-            value,
-            np.where(drawn, first, 0.0),
-            np.where(drawn, np.maximum(-second, CURVATURE_MIN), 0.0),
-        )
+        bend = -slope * s - odd * p * (1 - s) ** 2 / (1 - p)
+        first = (weights * slope).sum(axis=1)
+        second = (weights * (bend + slope**2)).sum(axis=1) - first**2
+        slopes, curvatures = np.zeros(eta.shape), np.zeros(eta.shape)
+        slopes[self._at] = first
+        curvatures[self._at] = np.maximum(-second, CURVATURE_MIN)
+        return float((highest + np.log(total)).sum()), slopes, curvatures
 
 
 def _lead_features(space: SearchSpace) -> Features:
@@ -363,7 +463,7 @@ def _lead_features(space: SearchSpace) -> Features:
             Block(name="model", columns=models, scale=1.2),
             Block(name="template", columns=templates, scale=0.4),
             Block(name="both", columns=features.together(models, templates), scale=0.4),
-            *features.of_parameters(space, 0.5),
+            *features.of_parameters(space, 0.5, but=("stop",)),
         ],
         space,
     )
@@ -404,16 +504,35 @@ def _counts(pools: Sequence[Pool], examples: int) -> _Counts:
     return _Counts(draws=draws, passes=passes)
 
 
-def _ceiling(counts: _Counts, chance: Floats, arms: list[int], expected: float) -> float:
-    """Expectation maximisation: which of the fails were in the asked format."""
-    k, m, s = counts.passes[arms], counts.draws[arms], chance[arms]
-    ceiling = expected
-    for _ in range(CEILING_ROUNDS):
-        kept = k + (m - k) * ceiling * (1 - s) / np.maximum(1 - ceiling * s, 1e-9)
-        ceiling = (float(kept.sum()) + CEILING_WEIGHT * expected) / (
-            float(m.sum()) + CEILING_WEIGHT
-        )
-    return min(ceiling, CEILING_MAX)
+def _ceiling(
+    counts: _Counts, chance: Floats, arms: list[int], expected: float, weight: float
+) -> float:
+    """The likeliest ceiling, given the chances of passing without it."""
+    passes, draws = counts.passes[arms].ravel(), counts.draws[arms].ravel()
+    drawn = draws > 0
+    fails, chance = (draws - passes)[drawn], chance[arms].ravel()[drawn]
+    likelihood = (passes.sum() + weight * expected) * np.log(SHARES)
+    likelihood += weight * (1 - expected) * np.log1p(-SHARES)
+    likelihood += np.log1p(-SHARES[:, None] * chance) @ fails
+    return float(SHARES[likelihood.argmax()])
+
+
+def _asked(arm: Arm) -> Hashable:
+    """Who is asked, and how."""
+    return arm.model, arm.template
+
+
+def _stop(arm: Arm) -> Hashable:
+    """The arm's stop strings."""
+    stop = arm.params.get("stop") or ()
+    return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def _grouped(arms: Sequence[Arm], of: Callable[[Arm], Hashable]) -> dict[Hashable, list[int]]:
+    groups: dict[Hashable, list[int]] = {}
+    for number, arm in enumerate(arms):
+        groups.setdefault(of(arm), []).append(number)
+    return groups
 
 
 def _chances(density: Floats, ceiling: float, version: Kept | None) -> _Chances:
@@ -442,17 +561,20 @@ def _information(eta: Floats, ceilings: Floats) -> Floats:
     return np.asarray(p * (1 - s) ** 2 / (1 - p))
 
 
+def _under(ceiling: float) -> tuple[Floats, Floats]:
+    """The logits of chances that a ceiling bends, and how they move with those without one."""
+    s = 1 / (1 + np.exp(-LOGITS))
+    chance = np.clip(ceiling * s, CHANCE_MIN, 1 - CHANCE_MIN)
+    rest = 1 - chance
+    return np.log(chance) - np.log(rest), ceiling * s * (1 - s) / (chance * rest)
+
+
 def _histogram(x: Floats, weights: Floats) -> Floats:
     """The weights of points, each split between the two logits that it lies between."""
-    cells = int(np.prod(x.shape[:-1]))
-    place = (np.clip(x, LOGITS[0], LOGITS[-1]) - LOGITS[0]) / (LOGITS[1] - LOGITS[0])
-    below = np.minimum(place.astype(np.intp), len(LOGITS) - 2)
-    share = place - below
-    flat = (below.reshape(cells, -1) + len(LOGITS) * np.arange(cells)[:, None]).ravel()
-    size = cells * len(LOGITS)
-    density = np.bincount(flat, (weights * (1 - share)).ravel(), size)
-    density += np.bincount(flat + 1, (weights * share).ravel(), size + 1)[:size]
-    return np.asarray(density.reshape(*x.shape[:-1], len(LOGITS)), dtype=float)
+    cells = np.arange(math.prod(x.shape[:-1]))
+    flat = len(cells), x.shape[-1]
+    points = _Points.of(cells, cells, x.reshape(flat), weights.reshape(flat))
+    return points.density().reshape(*x.shape[:-1], len(LOGITS))
 
 
 def _unheard_of(values: Floats) -> Floats:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from coordinator.features import Floats as Floats
 from coordinator.kept import Kept
 from coordinator.pool import Pool
@@ -44,6 +46,18 @@ class Outlook:
     leverage: Floats
     spread: Floats
     information: Floats
+
+    def of_some(self, arms: Sequence[int]) -> "Outlook":
+        """Of some of the arms only."""
+        chosen = np.array(arms, dtype=np.intp)
+        return Outlook(
+            at=[self.at[i] for i in arms],
+            means=self.means[chosen],
+            covariance=self.covariance[np.ix_(chosen, chosen)],
+            leverage=self.leverage[chosen],
+            spread=self.spread[chosen],
+            information=self.information[chosen],
+        )
 
 
 class Model(Protocol):

@@ -8,7 +8,7 @@ square of its block's scale, which is learned.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ HEAT_SCALE: Final = 0.4
 RANGE_KNOTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 RANGE_SCALE: Final = 0.4
 JITTER: Final = 1e-6
+KNOWN_MAX: Final = 4096
+"""Arms whose columns are remembered."""
 
 
 def heat(arm: Arm) -> float:
@@ -62,6 +64,9 @@ class Features:
         self.owner: NDArray[np.intp] = np.repeat(np.arange(len(widths)), widths)
         """[column]: whose block it is."""
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # nothing of it ever changes
+
     def of(self, arms: Sequence[Arm]) -> Floats:
         """[arm, column], each column unscaled."""
         return np.array([self._one(arm) for arm in arms]).reshape(len(arms), len(self.owner))
@@ -73,6 +78,8 @@ class Features:
     def _one(self, arm: Arm) -> Floats:
         known = self._known.get(arm.key)
         if known is None:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
             known = np.concatenate([block.columns(arm) for block in self.blocks])
             self._known[arm.key] = known
         return known
@@ -128,10 +135,12 @@ def heat_knots(space: SearchSpace) -> tuple[float, ...]:
     return tuple(knot for knot in HEAT_KNOTS if knot <= high + 0.2) or (0.0,)
 
 
-def of_parameters(space: SearchSpace, scale: float) -> list[Block]:
+def of_parameters(space: SearchSpace, scale: float, *, but: Sequence[str] = ()) -> list[Block]:
     """A block for each API parameter that is searched: a curve of a range, else its values."""
     blocks = []
     for name, domain in space.params.items():
+        if name in but:
+            continue
         if isinstance(domain, Range):
             columns = smooth(_placed(name, domain), RANGE_KNOTS, RANGE_SCALE)
         elif len(domain.values) > 1:

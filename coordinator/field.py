@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from coordinator import recommend
-from coordinator.beliefs import Model
+from coordinator.beliefs import Floats, Model
 from coordinator.gain import DRAWS, Indices, Prospects
 from coordinator.lengths import Lengths
 from coordinator.pool import Pool
 from coordinator.proposer import Proposer
+from coordinator.reading import Glance, Reading, View
 from coordinator.runner import Runner
 from study.config import Arm
 from study.prices import Price
@@ -19,10 +19,15 @@ from study.trials import Trial, TrialState
 
 CANDIDATES: Final = 40
 """Arms not begun that are compared at each step."""
-SHELVE_EVERY: Final = 2
-"""Surveys after which the least promising candidate makes room for a new one."""
+PROPOSALS: Final = 6
+"""How many more the proposer may add before the least promising ones make room."""
+SAMPLES: Final = 64
+"""Arms drawn at random, with which the candidates are compared then."""
 GAIN_MIN: Final = 5e-5
 """Steps expected to improve the metric by less (on its scale) aren't worth their money."""
+DOUBTS: Final = (1.0, 2.0)
+"""How many times as uncertain the means are held to be: as believed, and, before all is called settled,
+in doubt of the model itself."""
 PORTION: Final = 6
 """Of a bundle, evaluations planned before the next step is looked for."""
 BUDGET_SHARE: Final = 1 / 1000
@@ -94,7 +99,8 @@ class Field:
         self._shelf: list[Runner] = []
         self._seen: list[Runner] = []
         self._prospects: Prospects | None = None
-        self._surveys = 0
+        self._most = np.zeros(0)
+        self._costs: dict[int, Floats] = {}
         self._too_dear: list[Step] = []
         self.waiting = False
 
@@ -120,24 +126,89 @@ class Field:
         return runner
 
     def survey(self) -> None:
-        """Look at all arms again: beliefs have changed, or there are new candidates."""
-        self._gather()
-        self._seen = [*self.runners, *([] if self.full else self._candidates)]
-        if not self._seen:
-            return
-        pools = [runner.pool for runner in self._seen]
-        for runner, tokens in zip(self._seen, self._lengths.tokens(pools), strict=True):
-            runner.tokens = tokens
-            runner.affordable = recommend.affordable(
-                runner.pool, runner.tokens_in_use, self._n, self._inference_limit
+        """Look at all arms with what is believed, since there are new candidates."""
+        glance = self.glance()
+        if glance.runners:
+            limit = self._inference_limit
+            self._look(
+                View.of(glance, self._model, self._lengths, n=self._n, inference_limit=limit)
             )
-        outlook = self._model.outlook(
-            pools,
-            [max(1, runner.affordable) for runner in self._seen],
-            [runner.version for runner in self._seen],
+
+    def glance(self) -> Glance:
+        """All arms as they are now, with what the proposer has ready."""
+        self._gather()
+        runners = [*self._all(), *self._samples()]
+        pools = [runner.pool.frozen() for runner in runners]
+        ended = [[cell.ended for cell in runner.pool.cells] for runner in runners]
+        return Glance(
+            runners=runners,
+            pools=pools,
+            versions=[runner.version for runner in runners],
+            begun=pools[: len(self.runners)],
+            ended=np.array(ended, dtype=float).reshape(len(pools), len(self._examples)),
         )
-        draws_out = np.array([runner.pool.draws_out for runner in self._seen], dtype=float)
-        self._prospects = Prospects(outlook, draws_out.reshape(len(pools), len(self._examples)))
+
+    def learn(self, reading: Reading) -> None:
+        """Go on with what came of reading."""
+        self._model, self._lengths = reading.model, reading.lengths
+        self._believe(reading.view)
+        view = self._screened(reading.view)
+        if set(self._all()) <= set(view.glance.runners):
+            self._look(view)
+        else:
+            self.survey()
+
+    def _all(self) -> list[Runner]:
+        return [*self.runners, *([] if self.full else self._candidates)]
+
+    def _samples(self) -> list[Runner]:
+        """Arms drawn at random, with which the candidates are compared.
+
+        skopt's trees learn slowly what the model knows, which adds up effects that it saw apart.
+        """
+        if self.full or self._prospects is None:
+            return []
+        known = {runner.arm.key for runner in [*self.runners, *self._candidates, *self._shelf]}
+        drawn = self._proposer.sample(SAMPLES)
+        return [self._runner(arm, -1) for arm in drawn if arm.key not in known]
+
+    def _screened(self, view: View) -> View:
+        """Keep the most promising of the candidates and the samples: the view of those and the trials."""
+        begun = set(self.runners)
+        means, look = view.outlook.means, np.diag(view.outlook.covariance)
+        promise = means + np.sqrt(np.maximum(0.0, look))
+        trials, spare = [], []
+        for i, runner in enumerate(view.glance.runners):
+            if runner in begun:
+                trials.append(i)
+            elif not self.full:
+                spare.append(i)
+                if not self._may_be_afforded(runner):
+                    promise[i] = -np.inf
+        best = sorted(spare, key=lambda i: -promise[i])[:CANDIDATES]
+        kept = [view.glance.runners[i] for i in sorted(best)]
+        unseen = [c for c in self._candidates if c not in set(view.glance.runners)]
+        self._shelf += [c for c in self._candidates if c not in {*kept, *unseen}]
+        self._candidates = kept + unseen
+        return view.of_some(trials + sorted(best))
+
+    @staticmethod
+    def _believe(view: View) -> None:
+        """Note what each runner uses and affords."""
+        for runner, tokens, count in zip(
+            view.glance.runners, view.tokens, view.affordable, strict=True
+        ):
+            runner.tokens, runner.affordable = tokens, count
+
+    def _look(self, view: View) -> None:
+        self._believe(view)
+        self._seen = list(view.glance.runners)
+        self._most = np.array([self._draws_max(runner) for runner in self._seen])
+        self._costs = {
+            draws: np.array([self._cost(runner, draws) for runner in self._seen]) for draws in DRAWS
+        }
+        asked = [[cell.asked for cell in runner.pool.cells] for runner in self._seen]
+        self._prospects = Prospects(view.outlook, np.array(asked, float) - view.glance.ended)
 
     def mean(self, runner: Runner) -> float:
         """What is believed of an arm at the best n that it affords."""
@@ -237,25 +308,41 @@ class Field:
         prospects = self._prospects
         if prospects is None or not len(rivals):
             return None
-        hope = prospects.means[rivals] + NEGLIGIBLE * prospects.deviations[rivals]
-        hopeful = [
-            int(i)
-            for i in rivals[hope >= prospects.means[rivals].max()]
-            if self._seen[i].live and not (self.full and not self._seen[i].begun)
-        ]
+        for doubt in DOUBTS:
+            step = self._doubted(prospects, doubt, available, rivals)
+            if step is not None or self._too_dear:
+                return step
+        return None
+
+    def _doubted(
+        self, prospects: Prospects, doubt: float, available: int, rivals: Indices
+    ) -> Step | None:
+        """The same, with the means held to be so many times as uncertain as the model says."""
+        means = prospects.means[rivals]
+        rivals = rivals[means + NEGLIGIBLE * doubt * prospects.deviations[rivals] >= means.max()]
+        arms = np.array(
+            [
+                i
+                for i in rivals
+                if self._seen[i].live and not (self.full and not self._seen[i].begun)
+            ],
+            dtype=np.intp,
+        )
         found: list[Step] = []
         for draws in DRAWS:
-            arms = [i for i in hopeful if draws <= self._draws_max(self._seen[i])]
-            if arms:
-                found += self._of_draws(draws, np.array(arms), rivals, available)
+            some = arms[self._most[arms] >= draws]
+            if len(some):
+                found += self._of_draws(draws, some, rivals, available, doubt)
         return max(found, key=lambda step: step.worth, default=None)
 
-    def _of_draws(self, draws: int, arms: Indices, rivals: Indices, available: int) -> list[Step]:
+    def _of_draws(
+        self, draws: int, arms: Indices, rivals: Indices, available: int, doubt: float
+    ) -> list[Step]:
         """The best step of so many draws on an example, if there is one."""
         assert self._prospects is not None  # noqa: S101
-        bundles = self._prospects.bundles(arms, draws)
-        gains = self._prospects.gains(arms, bundles, rivals)
-        costs = [self._cost(self._seen[i], draws) for i in arms]
+        bundles = self._prospects.bundles(draws)
+        gains = self._prospects.gains(arms, bundles, rivals, doubt)
+        costs = self._costs[draws][arms]
         worth = gains / (np.outer(costs, bundles.counts) + self._overhead)
         worth[gains < GAIN_MIN * self._model.scale] = 0.0
         for at in np.argsort(-worth, axis=None, kind="stable"):
@@ -263,7 +350,7 @@ class Field:
             if worth[j, b] <= 0.0:
                 break
             runner = self._seen[arms[j]]
-            examples = tuple(int(e) for e in bundles.order[j, : bundles.counts[b]])
+            examples = tuple(bundles.order[arms[j], : bundles.counts[b]].tolist())
             if not self._room(runner, examples, draws):
                 continue
             gain, value = float(gains[j, b]), float(worth[j, b])
@@ -335,13 +422,8 @@ class Field:
             self.waiting = False
             return False
         self._proposer.tell(self._told())
-        self._surveys += 1
-        if len(self._candidates) >= CANDIDATES and self._surveys % SHELVE_EVERY == 0:
-            worst = min(self._candidates, key=self._promise)
-            self._candidates.remove(worst)
-            self._shelf.append(worst)
         came = False
-        while len(self._candidates) < CANDIDATES and (arm := self._proposer.propose()):
+        while len(self._candidates) < CANDIDATES + PROPOSALS and (arm := self._proposer.propose()):
             came = True
             self._candidates.append(self._runner(arm, -1))
         while self._proposer.exhausted and self._shelf and len(self._candidates) < CANDIDATES:

@@ -56,6 +56,7 @@ class Prospects:
         self._covariance = outlook.covariance.copy()
         self._variance = np.maximum(np.diag(outlook.covariance), TINY)
         self._out = np.zeros(draws_out.shape)
+        self._bundles: dict[int, Bundles] = {}
         for arm in np.flatnonzero(draws_out.any(axis=1)):
             self.take(int(arm), np.flatnonzero(draws_out[arm]), draws_out[arm])
 
@@ -70,20 +71,20 @@ class Prospects:
         variance = look[leader, leader] + look[arm, arm] - 2 * look[leader, arm]
         return float((self.means[leader] - self.means[arm]) / np.sqrt(max(TINY, variance)))
 
-    def bundles(self, arms: Indices, draws: int) -> Bundles:
-        """What could be drawn next of some arms, so many draws at a time."""
-        precision = self._precision(arms, np.full(len(self._out.T), float(draws))[None, :])
-        order = np.argsort(-precision, axis=1, kind="stable")
-        total = np.cumsum(np.take_along_axis(precision, order, axis=1), axis=1)
-        counts = tuple(sorted({min(k, order.shape[1]) for k in EXAMPLES}))
-        noise = 1 / np.maximum(total[:, [k - 1 for k in counts]], 1 / NEVER)
-        return Bundles(draws=draws, order=order, counts=counts, noise=noise)
+    def bundles(self, draws: int) -> Bundles:
+        """What could be drawn next of each arm, so many draws at a time."""
+        if draws not in self._bundles:
+            self._bundles[draws] = self._bundled(np.arange(len(self._out)), draws)
+        return self._bundles[draws]
 
-    def gains(self, arms: Indices, bundles: Bundles, rivals: Indices) -> Floats:
-        """[arm, bundle]: the expected improvement of the best of the rivals' means."""
-        columns = self._covariance[np.ix_(arms, rivals)]
-        own = np.maximum(TINY, np.diag(self._covariance)[arms])
-        moves = columns[:, None, :] / np.sqrt(own[:, None] + bundles.noise)[:, :, None]
+    def gains(self, arms: Indices, bundles: Bundles, rivals: Indices, doubt: float = 1.0) -> Floats:
+        """[arm, bundle], of some arms: the expected improvement of the best of the rivals' means.
+
+        With doubt the means are held to be so many times as uncertain as the model says.
+        """
+        columns = doubt**2 * self._covariance[np.ix_(arms, rivals)]
+        own = np.maximum(TINY, doubt**2 * np.diag(self._covariance)[arms])
+        moves = columns[:, None, :] / np.sqrt(own[:, None] + bundles.noise[arms])[:, :, None]
         means = self.means[rivals]
         best = (means + moves[..., None, :] * _Z[:, None]).max(axis=-1)
         return np.asarray(np.maximum(0.0, best @ _SHARES - means.max()))
@@ -95,6 +96,17 @@ class Prospects:
         self._out[arm, examples] += draws[examples]
         column = self._covariance[:, arm].copy()
         self._covariance -= np.outer(column, column) / (max(TINY, column[arm]) + noise)
+        for each in self._bundles.values():
+            changed = self._bundled(np.array([arm]), each.draws)
+            each.order[arm], each.noise[arm] = changed.order[0], changed.noise[0]
+
+    def _bundled(self, arms: Indices, draws: int) -> Bundles:
+        precision = self._precision(arms, np.full((1, len(self._out.T)), float(draws)))
+        order = np.argsort(-precision, axis=1, kind="stable")
+        total = np.cumsum(np.take_along_axis(precision, order, axis=1), axis=1)
+        counts = tuple(sorted({min(k, order.shape[1]) for k in EXAMPLES}))
+        noise = 1 / np.maximum(total[:, [k - 1 for k in counts]], 1 / NEVER)
+        return Bundles(draws=draws, order=order, counts=counts, noise=noise)
 
     def _precision(self, arms: Indices, draws: Floats) -> Floats:
         """[arm, example]: how well draws there tell the arm's mean, as if they told nothing else."""

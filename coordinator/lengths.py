@@ -30,6 +30,7 @@ PROMPT_NOISE: Final = 0.01
 USUAL_ANSWER: Final = 200.0
 """Tokens, before anything was seen."""
 ROUNDS: Final = 2
+"""Of a fit, and of listening to the noise, at first; later each fit goes on where the last one ended."""
 LOG_MAX: Final = 12.0
 """Keeps exp() in range while a fit is under way."""
 USUAL_VARIATION: Final = 0.55
@@ -97,11 +98,17 @@ class Lengths:
         )
 
     def fit(self, pools: Sequence[Pool]) -> None:
-        """Read all pools."""
+        """Read all pools; what was believed before tells where to begin."""
         seen = [pool for pool in pools if any(cell.calls for cell in pool.cells)]
         if seen:
             self._prompts.fit(seen, _prompt)
             self._answers.fit(seen, _answer)
+
+    def fit_anew(self, pools: Sequence[Pool]) -> None:
+        """Read all pools as if for the first time: the same pools give the same beliefs."""
+        self._prompts.forget()
+        self._answers.forget()
+        self.fit(pools)
 
     def tokens(self, pools: Sequence[Pool]) -> list[Tokens]:
         """What requests of arms use, of some of which nothing was bought."""
@@ -146,20 +153,23 @@ class _Logs:
         self._examples = examples
         self._mean = math.log(USUAL_ANSWER)
         self._usual_noise, self._cell_noise = noise, cell_noise
+        self.forget()
+
+    def forget(self) -> None:
         self._noise: dict[str, float] = {}
         width = len(self._features.owner), len(self._local.owner)
-        self._fitted: Mixed = mixed.unseen(*width, examples=examples)
+        self._fitted: Mixed = mixed.unseen(*width, examples=self._examples)
 
     def fit(self, pools: Sequence[Pool], seen: Seen) -> None:
         means, counts = self._read(pools, seen)
         known = counts > 0
         self._mean = math.log(float(means[known].mean()))
         phi, psi = self._columns(pools)
-        self._noise = {}
-        for _ in range(ROUNDS):
+        for _ in range(1 if self._noise else ROUNDS):
             precision = np.where(known, 1 / self._variance(pools, np.maximum(1, counts)), 0.0)
             gamma = _gamma(means / math.exp(self._mean), precision)
-            self._fitted = mixed.fit(phi, psi, gamma, examples=self._examples)
+            start = self._fitted.effects
+            self._fitted = mixed.fit(phi, psi, gamma, examples=self._examples, start=start)
             self._listen(pools, means, counts)
 
     def expected(self, pools: Sequence[Pool], seen: Seen) -> tuple[Floats, Floats]:
@@ -168,7 +178,7 @@ class _Logs:
         means, counts = self._read(pools, seen)
         reach = self._fitted.reach(phi, psi)
         shares = np.full(means.shape, 1 / self._examples)
-        common = np.einsum("je,jea->ja", shares, reach.through)
+        common = reach.common(shares)
         local = (shares**2 * (reach.own + self._cell_noise**2)).sum(axis=1)
         expected = np.exp(self._fitted.predict(phi, psi) + self._mean)
         noise = self._variance(pools, np.maximum(1, counts))

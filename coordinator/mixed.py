@@ -5,12 +5,15 @@ to all and a v_e for each example, all standard normal beforehand (scales are in
 w the examples are independent of each other, so the Hessian is a band of small blocks with a border:
 its Schur complement is as small as w, and a fit costs time in proportion to arms times examples.
 Newton's method finds the mode; the posterior is taken as normal around it (Laplace).
+
+Where arms are fewer than the columns of phi, w is looked at in a basis of what phi spans: of what lies
+across it nothing is learned. A Hessian is made anew only where the last one leads too slowly to the mode.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +27,8 @@ SCALE_WEIGHT: Final = 4.0
 """What is expected of a scale beforehand weighs as much as so many effects."""
 CONVERGED: Final = 1e-4
 """The largest change of the linear predictor in a round."""
+FAST: Final = 0.2
+"""A step that shrinks at least to this share of the last one is followed by one with the same Hessian."""
 
 Likelihood = Callable[[Floats], tuple[float, Floats, Floats]]
 """From predictors [arm, example] to the log-likelihood, its slopes, and its (negated) curvatures."""
@@ -37,42 +42,83 @@ class Effects:
     v: Floats
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hessian:
+    """Of the negated log-posterior, at some curvatures.
+
+    Args:
+        weights: the curvatures, [arm, example].
+        blocks: the inverses of the examples' blocks, [example, q, q].
+        border: between those and w, [example, q, column].
+        factor: the Cholesky factor of the Schur complement of w.
+    """
+
+    weights: Floats
+    blocks: Floats
+    border: Floats
+    factor: tuple[Floats, bool]
+
+    @classmethod
+    def at(cls, weights: Floats, phi: Floats, psi: Floats) -> Self:
+        """Make it."""
+        (examples, arms), (q, columns) = weights.T.shape, (psi.shape[1], phi.shape[1])
+        crossed = (weights.T[:, None, :] * psi.T).reshape(examples * q, arms)
+        blocks = np.asarray(
+            np.linalg.inv(np.eye(q) + (crossed @ psi).reshape(examples, q, q)), float
+        )
+        border = (crossed @ phi).reshape(examples, q, columns)
+        schur = np.eye(columns) + phi.T @ (weights.sum(axis=1)[:, None] * phi)
+        bent = (blocks @ border).reshape(examples * q, columns)
+        schur -= border.reshape(examples * q, columns).T @ bent
+        factor = cho_factor(0.5 * (schur + schur.T), lower=True, check_finite=False)
+        return cls(weights=weights, blocks=blocks, border=border, factor=factor)
+
+    def step(self, of_w: Floats, of_v: Floats) -> Effects:
+        """Where such slopes lead."""
+        eased = (self.blocks @ of_v[..., None])[..., 0]
+        w = cho_solve(self.factor, of_w - np.tensordot(eased, self.border, 2), check_finite=False)
+        v = eased - (self.blocks @ (self.border @ w)[..., None])[..., 0]
+        return Effects(w=w, v=v)
+
+
 class Mixed:
     """A posterior. Make it with `fit`.
 
     Args:
         effects: the modes.
-        phi: [arm, column] of the arms it was fitted to.
-        psi: the same of the examples' columns.
-        weights: the curvatures at the mode, [arm, example].
+        basis: orthonormal rows that span those of phi, [row, column]; None: w is not reduced.
+        hessian: at the mode, w in that basis.
         log_likelihood: at the mode.
     """
 
     def __init__(
-        self, effects: Effects, phi: Floats, psi: Floats, weights: Floats, log_likelihood: float
+        self, effects: Effects, basis: Floats | None, hessian: Hessian, log_likelihood: float
     ) -> None:
         self.effects = effects
-        self._blocks, self._border, self._schur = _hessian(phi, psi, weights)
-        self._factor = cho_factor(self._schur, lower=True)
-        self._log_likelihood = log_likelihood
+        self._basis, self._hessian, self._log_likelihood = basis, hessian, log_likelihood
 
     @property
     def evidence(self) -> float:
         """The logarithm of the marginal likelihood, by Laplace's approximation."""
         squares = float((self.effects.w**2).sum() + (self.effects.v**2).sum())
-        determinant = 2.0 * float(np.log(np.diag(self._factor[0])).sum())
-        determinant -= float(np.linalg.slogdet(self._blocks)[1].sum())
+        determinant = 2.0 * float(np.log(np.diag(self._hessian.factor[0])).sum())
+        determinant -= float(np.linalg.slogdet(self._hessian.blocks)[1].sum())
         return float(self._log_likelihood - 0.5 * squares - 0.5 * determinant)
 
     @property
     def second_moments(self) -> tuple[Floats, Floats]:
         """The expected squares of w [column] and of v's columns, averaged over the examples."""
-        inverse = cho_solve(self._factor, np.eye(len(self._schur)))
-        of_w = self.effects.w**2 + np.diag(inverse)
-        lean = np.matmul(self._blocks, self._border.transpose(0, 2, 1))
-        spread = np.diagonal(self._blocks, axis1=1, axis2=2)
-        spread = spread + np.einsum("eqa,ab,eqb->eq", lean, inverse, lean, optimize=True)
-        return of_w, (self.effects.v**2 + spread).mean(axis=0)
+        blocks, factor = self._hessian.blocks, self._hessian.factor
+        inverse = cho_solve(factor, np.eye(len(factor[0])), check_finite=False)
+        lean = blocks @ self._hessian.border  # [example, q, column]
+        flat = lean.reshape(-1, len(inverse))
+        spread = ((flat @ inverse) * flat).sum(axis=1).reshape(lean.shape[:2])
+        spread += np.diagonal(blocks, axis1=1, axis2=2)
+        left = np.diag(inverse)
+        if self._basis is not None:
+            known = np.eye(len(inverse)) - inverse
+            left = 1 - ((known @ self._basis) * self._basis).sum(axis=0)
+        return self.effects.w**2 + left, (self.effects.v**2 + spread).mean(axis=0)
 
     def predict(self, phi: Floats, psi: Floats) -> Floats:
         """The mean of the predictor, [arm, example]."""
@@ -80,55 +126,74 @@ class Mixed:
 
     def reach(self, phi: Floats, psi: Floats) -> "Reach":
         """How uncertain the predictors of some arms are, and what they have in common."""
+        within, across = phi, np.zeros((len(phi), 0))
+        if self._basis is not None:
+            within = phi @ self._basis.T
+            across = phi - within @ self._basis
+        local = (self._hessian.blocks @ psi.T).transpose(2, 0, 1)
+        adapted = (local.transpose(1, 0, 2) @ self._hessian.border).transpose(1, 0, 2)
         return Reach(
-            own=np.einsum("jq,eqr,jr->je", psi, self._blocks, psi, optimize=True),
-            local=np.einsum("eqr,jr->jeq", self._blocks, psi),
+            own=(local * psi[:, None, :]).sum(axis=2),
+            local=local,
             psi=psi,
-            through=_solved(self._factor, self._led(phi, psi)),
+            through=within[:, None, :] - adapted,
+            factor=self._hessian.factor,
+            across=across,
         )
-
-    def _led(self, phi: Floats, psi: Floats) -> Floats:
-        """[arm, example, column]: what is left of phi once the examples' effects have adapted."""
-        lean = np.matmul(self._border, self._blocks)
-        adapted = np.einsum("eaq,jq->jea", lean, psi, optimize=True)
-        return np.asarray(phi[:, None, :] - adapted)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
     """Covariances of predictors: within an example's own effects, and through those common to all.
 
-    `through` is [arm, example, column], whitened: the inner product of two rows is the covariance
-    of two predictors by way of w; `local` and `psi` give that by way of one example's v.
+    `through` is [arm, example, column]: how predictors depend on w, in the basis, once the examples'
+    effects have adapted; `factor` is of the inverse covariance of that w. `across` is [arm, column], of the
+    w across the basis, which is white. `local` and `psi` give the covariance by way of one example's v.
     """
 
     own: Floats
     local: Floats
     psi: Floats
     through: Floats
+    factor: tuple[Floats, bool]
+    across: Floats
 
     @property
     def variance(self) -> Floats:
         """[arm, example] of the predictors."""
-        return np.asarray(self.own + (self.through**2).sum(axis=2))
+        rows = self.through.reshape(math.prod(self.through.shape[:2]), self.through.shape[2])
+        common = (self._whitened(rows) ** 2).sum(axis=1).reshape(self.own.shape)
+        return np.asarray(self.own + common + (self.across**2).sum(axis=1)[:, None])
+
+    def common(self, slopes: Floats) -> Floats:
+        """[arm, column]: weighted sums of each arm's predictors, as far as they go by way of w.
+
+        The inner product of two rows is their covariance.
+        """
+        through = self._whitened((slopes[:, None, :] @ self.through)[:, 0])
+        return np.hstack([through, slopes.sum(axis=1)[:, None] * self.across])
 
     def covariance(self, slopes: Floats) -> Floats:
         """[arm, arm] of weighted sums of each arm's predictors over the examples."""
-        common = np.einsum("je,jea->ja", slopes, self.through)
-        weighted = slopes[:, :, None] * self.local
-        examples = slopes.shape[1]
-        local = (
-            weighted.reshape(len(slopes), -1)
-            @ (slopes[:, :, None] * np.repeat(self.psi[:, None, :], examples, axis=1))
-            .reshape(len(slopes), -1)
-            .T
-        )
+        common = self.common(slopes)
+        weighted = (slopes[:, :, None] * self.local).reshape(len(slopes), -1)
+        own = (slopes[:, :, None] * self.psi[:, None, :]).reshape(len(slopes), -1)
+        local = weighted @ own.T
         return np.asarray(common @ common.T + 0.5 * (local + local.T))
 
     def with_sum(self, slopes: Floats) -> Floats:
         """[arm, example]: of each predictor with the weighted sum of its own arm's predictors."""
-        common = np.einsum("je,jea->ja", slopes, self.through)
-        return np.asarray(np.einsum("jea,ja->je", self.through, common) + slopes * self.own)
+        sums = (slopes[:, None, :] @ self.through)[:, 0]
+        solved = cho_solve(self.factor, sums.T, check_finite=False).T
+        by_w = (self.through @ solved[..., None])[..., 0]
+        by_w += slopes.sum(axis=1)[:, None] * (self.across**2).sum(axis=1)[:, None]
+        return np.asarray(by_w + slopes * self.own)
+
+    def _whitened(self, rows: Floats) -> Floats:
+        """Rows whose inner products are the covariances."""
+        return np.asarray(
+            solve_triangular(self.factor[0], rows.T, lower=True, check_finite=False).T
+        )
 
 
 def fit(
@@ -143,11 +208,18 @@ def fit(
         examples: how many there are.
         start: where to begin.
     """
-    effects = start or Effects(w=np.zeros(phi.shape[1]), v=np.zeros((examples, psi.shape[1])))
+    basis = None
+    if len(phi) < phi.shape[1]:
+        basis = np.linalg.qr(phi.T)[0].T
+        phi = phi @ basis.T
+    effects = Effects(w=np.zeros(phi.shape[1]), v=np.zeros((examples, psi.shape[1])))
+    if start is not None:
+        effects = Effects(w=start.w if basis is None else basis @ start.w, v=start.v)
     eta = _predicted(effects, phi, psi)
     value, slopes, weights = likelihood(eta)
+    hessian, change = Hessian.at(weights, phi, psi), math.inf
     for _ in range(ROUNDS_MAX):
-        step = _newton(effects, phi, psi, slopes, weights)
+        step = hessian.step(phi.T @ slopes.sum(axis=1) - effects.w, slopes.T @ psi - effects.v)
         share = 1.0
         for _ in range(HALVINGS_MAX):
             moved = Effects(w=effects.w + share * step.w, v=effects.v + share * step.v)
@@ -156,11 +228,23 @@ def fit(
             if _penalised(found[0], moved) >= _penalised(value, effects) - 1e-9:
                 break
             share /= 2
-        change = float(np.abs(eta_moved - eta).max(initial=0.0))
+        last, change = change, float(np.abs(eta_moved - eta).max(initial=0.0))
         effects, eta, (value, slopes, weights) = moved, eta_moved, found
         if change < CONVERGED:
             break
-    return Mixed(effects, phi, psi, weights, value)
+        if share < 1 or change > FAST * last:
+            hessian = _renewed(hessian, weights, phi, psi)
+    hessian = _renewed(hessian, weights, phi, psi)
+    if basis is not None:
+        effects = Effects(w=effects.w @ basis, v=effects.v)
+    return Mixed(effects, basis, hessian, value)
+
+
+def _renewed(hessian: Hessian, weights: Floats, phi: Floats, psi: Floats) -> Hessian:
+    """The Hessian at other curvatures, unless they are the same."""
+    if np.array_equal(weights, hessian.weights):
+        return hessian
+    return Hessian.at(weights, phi, psi)
 
 
 def _predicted(effects: Effects, phi: Floats, psi: Floats) -> Floats:
@@ -169,35 +253,6 @@ def _predicted(effects: Effects, phi: Floats, psi: Floats) -> Floats:
 
 def _penalised(value: float, effects: Effects) -> float:
     return value - 0.5 * float((effects.w**2).sum() + (effects.v**2).sum())
-
-
-def _newton(effects: Effects, phi: Floats, psi: Floats, slopes: Floats, weights: Floats) -> Effects:
-    of_w = phi.T @ slopes.sum(axis=1) - effects.w
-    of_v = slopes.T @ psi - effects.v
-    blocks, border, schur = _hessian(phi, psi, weights)
-    eased = np.einsum("eqr,er->eq", blocks, of_v)
-    w = cho_solve(cho_factor(schur, lower=True), of_w - np.einsum("eaq,eq->a", border, eased))
-    v = eased - np.einsum("eqr,ear,a->eq", blocks, border, w, optimize=True)
-    return Effects(w=w, v=v)
-
-
-def _hessian(phi: Floats, psi: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """The inverses of the examples' blocks, the border, and the Schur complement of w."""
-    crossed = (weights.T[:, :, None] * psi).transpose(0, 2, 1)  # [example, q, arm]
-    blocks = np.linalg.inv(np.eye(psi.shape[1]) + crossed @ psi)
-    border = (crossed @ phi).transpose(0, 2, 1)  # [example, column, q]
-    schur = np.eye(phi.shape[1]) + phi.T @ (weights.sum(axis=1)[:, None] * phi)
-    flat = border.transpose(1, 0, 2).reshape(phi.shape[1], -1)
-    bent = np.matmul(border, blocks).transpose(1, 0, 2).reshape(phi.shape[1], -1)
-    schur -= bent @ flat.T
-    return np.asarray(blocks), border, np.asarray(0.5 * (schur + schur.T))
-
-
-def _solved(factor: tuple[Floats, bool], rows: Floats) -> Floats:
-    """Whiten rows: their inner products are then those under the inverse of the Schur complement."""
-    flat = rows.reshape(-1, rows.shape[-1])
-    white = solve_triangular(factor[0], flat.T, lower=True).T
-    return np.asarray(white.reshape(rows.shape))
 
 
 def normal(target: Floats, weights: Floats) -> Likelihood:

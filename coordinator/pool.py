@@ -1,8 +1,10 @@
 """Pool: what was bought of one arm, example by example; here, since one draw answers for every n."""
 
+import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from study.config import Arm
 from study.messages import Scored
@@ -71,8 +73,11 @@ class Pool:
         self.answers = 0
 
     def record(self, index: int, result: Scored) -> None:
-        """Take a result into its cell; one with an error says nothing, but its tokens count."""
-        cell = self.cells[index]
+        """Take a result into its cell; one with an error says nothing, but its tokens count.
+
+        The cell is another one then: whoever holds the last one reads on in peace.
+        """
+        cell = self.cells[index] = copy.copy(self.cells[index])
         cell.asked = max(cell.asked, result.first_draw + result.draws)
         cell.ended += result.draws
         cell.prompt_tokens += result.paid.prompt_tokens
@@ -98,6 +103,12 @@ class Pool:
     def draws_out(self) -> list[int]:
         """How many draws are planned or out, by example."""
         return [cell.asked - cell.ended for cell in self.cells]
+
+    def frozen(self) -> Self:
+        """What was bought so far, for a thread to read while more results come."""
+        pool = copy.copy(self)
+        pool.cells = list(self.cells)
+        return pool
 
 
 def _look_at_cuts(cell: Cell, result: Scored) -> None:

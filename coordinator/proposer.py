@@ -47,6 +47,9 @@ class Proposer(Protocol):
     def propose(self) -> Arm | None:
         """The next arm; None if there is none at this moment."""
 
+    def sample(self, count: int) -> list[Arm]:
+        """Arms drawn from the space at random, of which any may be proposed or sampled again."""
+
     def tell(self, values: Mapping[Arm, float]) -> None:
         """The best current estimates, larger being better, of all arms tried."""
 
@@ -69,6 +72,7 @@ class SkoptProposer:
     def __init__(self, space: SearchSpace, *, prices: Mapping[str, Price], seed: int) -> None:
         self._encoding = _Encoding(space)
         self._random = np.random.default_rng(seed)
+        self._sampling = np.random.default_rng([seed, 1])
         self._proposed: set[str] = set()
         self._values: dict[Arm, float] = {}
         self._design = deque(self._encoding.design(prices, self._random))
@@ -104,6 +108,11 @@ class SkoptProposer:
                     return self._new(arm)
             self._exhausted = True
         return None
+
+    def sample(self, count: int) -> list[Arm]:
+        """Arms drawn from the space at random."""
+        points = [self._encoding.random_point(self._sampling) for _ in range(count)]
+        return list({arm.key: arm for arm in map(self._encoding.arm, points)}.values())
 
     def close(self) -> None:
         """Nothing runs in the background."""
@@ -178,6 +187,10 @@ class ProposerAhead:
                 self._thread.start()
             self._condition.notify_all()
             return self._ready.popleft() if self._ready else None
+
+    def sample(self, count: int) -> list[Arm]:
+        """Arms drawn from the space at random, by whoever asks."""
+        return self._proposer.sample(count)
 
     def tell(self, values: Mapping[Arm, float]) -> None:
         """The best current estimates of all arms tried."""

@@ -1,12 +1,14 @@
 """Search: decides what to evaluate next, and says what the answer is. Pure: no network, no clock."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Literal
 
 import threadpoolctl  # type: ignore[import-untyped]
 
-from coordinator import kept, recommend
+from coordinator import kept, reading, recommend
 from coordinator.abilities import Abilities
 from coordinator.beliefs import Model
 from coordinator.curves import Curves
@@ -15,6 +17,7 @@ from coordinator.kept import Kept
 from coordinator.lengths import Lengths
 from coordinator.plan import Work
 from coordinator.proposer import Proposer, ProposerAhead, SkoptProposer
+from coordinator.reading import AtOnce, Reading
 from coordinator.runner import Runner
 from study import cuts, money
 from study.config import Arm
@@ -26,6 +29,8 @@ from study.trials import Estimate, Trial, TrialState
 
 REFIT_GROWTH: Final = 0.12
 """The model reads everything again when there is this share more of results than the last time."""
+REFIT_GROWTH_DRY: Final = 0.03
+"""The same where no step is worth its money, as far as results were read."""
 REFIT_MIN: Final = 4
 HOPELESS_ERRORS: Final = 4.0
 """An arm so many standard errors behind the leader is pruned."""
@@ -55,7 +60,8 @@ class Search:
         bound: the most that buying so many draws of an arm on an example can cost, in nanodollars.
         trials_max: how many arms to try; None: as many as the money allows.
         seed: of the proposals.
-        proposer: another than skopt's, made ahead in a thread.
+        proposer: another than skopt's, made ahead in a thread; results are then read at once, too,
+            so that the same ones in the same order lead to the same steps.
     """
 
     def __init__(
@@ -82,6 +88,8 @@ class Search:
         self._model = _model(count_metric, self._sign, space, len(self._examples))
         self._lengths = Lengths(space, len(self._examples))
         self._proposer = proposer or ProposerAhead(SkoptProposer(space, prices=prices, seed=seed))
+        self._reader: Executor = AtOnce() if proposer else ThreadPoolExecutor(1, "reader")
+        self._reading: Future[Reading] | None = None
         self._field = Field(
             model=self._model,
             lengths=self._lengths,
@@ -97,7 +105,9 @@ class Search:
         )
         self._out: dict[tuple[int, str, int], Work] = {}
         self._stale: dict[int, None] = {}
+        self._reread: dict[int, None] = {}
         self._changed: dict[int, None] = {}
+        self._dry = False
         self._results = self._fitted_results = 0
         self._idle_at: tuple[int, int] | None = None
         self._ranked: list[tuple[float, Estimate]] | None = None
@@ -120,7 +130,7 @@ class Search:
 
     def next(self, *, available: int) -> Work | None:
         """The next evaluation whose worst case fits `available` nanodollars, if there is one now."""
-        if self._idle_at == (self._results, available) and not self._field.waiting:
+        if self._idle_at == (self._results, available) and not self._has_news:
             return None  # nothing has changed since it was asked the last time
         self._idle_at = None
         while self._finished is None:
@@ -133,14 +143,18 @@ class Search:
                 self._shrink()
                 continue
             self._learn()
-            step = self._field.step(available)
+            step = None if self._dry else self._field.step(available)
             if step is not None:
                 self._begin(self._field.take(step))
-            elif self._out or self._field.waiting:
-                self._idle_at = (self._results, available) if self._out else None
+                continue
+            self._dry = not self._field.waiting and not self._field.priced_out
+            if self._reading is None and self._may_learn(REFIT_GROWTH_DRY):
+                self._read()
+            elif self._out or self._field.waiting or self._reading is not None:
+                self._idle_at = (self._results, available)
                 return None
             elif self._fitted_results < self._results:
-                self._fit()
+                self._read()
             elif (rest := self._field.rest(available)) is not None:
                 self._begin(self._field.take(rest))
             else:
@@ -158,7 +172,7 @@ class Search:
 
     def fail(self, trial: int, reason: str) -> None:
         """The provider refuses the trial's configuration: nothing more is sent for it."""
-        self._idle_at = None
+        self._idle_at, self._dry = None, False
         self._end(self._field.runners[trial], TrialState.FAILED, reason)
         for key in [key for key in self._out if key[0] == trial]:
             del self._out[key]
@@ -193,7 +207,7 @@ class Search:
         runners = [r for r in self._field.runners if r.trial.state is not TrialState.FAILED]
         pools = [r.pool for r in runners]
         self._model.fit_anew(pools)
-        self._lengths.fit(pools)
+        self._lengths.fit_anew(pools)
         self._fitted_results = self._results
         for runner, tokens in zip(runners, self._lengths.tokens(pools), strict=True):
             runner.tokens = tokens
@@ -214,6 +228,12 @@ class Search:
     def close(self) -> None:
         """End what runs in the background."""
         self._proposer.close()
+        self._reader.shutdown()
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether arms are awaited, or something was read."""
+        return self._field.waiting or (self._reading is not None and self._reading.done())
 
     def _sendable(self, available: int) -> Runner | None:
         for runner in self._field.runners:
@@ -252,21 +272,38 @@ class Search:
         self._changed[runner.trial.number] = None
 
     def _learn(self) -> None:
-        """Read the results again, if enough have come since the last time."""
-        if self._results - self._fitted_results >= REFIT_MIN + REFIT_GROWTH * self._fitted_results:
-            self._fit()
+        """Read the results again if enough have come since the last time; use what was read."""
+        if self._reading is None and self._may_learn(REFIT_GROWTH):
+            self._read()
+        if self._reading is not None and self._reading.done():
+            self._take_in(self._reading.result())
+            self._reading, self._dry = None, False
 
-    def _fit(self) -> None:
-        pools = [r.pool for r in self._field.runners]
-        self._model.fit(pools)
-        self._lengths.fit(pools)
+    def _may_learn(self, growth: float) -> bool:
+        unread = self._results - self._fitted_results
+        return unread >= REFIT_MIN + growth * self._fitted_results
+
+    def _read(self) -> None:
+        """Begin to read all results; until that is done, what is believed holds."""
         self._fitted_results = self._results
-        self._field.survey()
+        self._reread, self._stale = self._stale, {}
+        model, lengths = copy.deepcopy((self._model, self._lengths))
+        self._reading = self._reader.submit(
+            reading.read,
+            self._field.glance(),
+            model,
+            lengths,
+            n=self._n,
+            inference_limit=self._inference_limit,
+        )
+
+    def _take_in(self, found: Reading) -> None:
+        self._model, self._lengths = found.model, found.lengths
+        self._field.learn(found)
         self._ranked = None
         leader = self._field.leader()
-        for number in self._stale:
+        for number in self._reread:
             self._judge(self._field.runners[number], leader)
-        self._stale.clear()
 
     def _judge(self, runner: Runner, leader: Runner | None) -> None:
         """Say where a trial stands: what is believed of its best n, or why it ends."""
@@ -305,7 +342,8 @@ class Search:
         field = self._field
         self.conclude()
         states = {r.trial.state for r in field.runners if r.trial.reason}
-        if states and self.recommend() is None:
+        fits = any(r.affordable and r.trial.state is not TrialState.FAILED for r in field.runners)
+        if states and not fits and self.recommend() is None:
             self._finished = ALL_REFUSED if states == {TrialState.FAILED} else NOTHING_FITS
         elif field.priced_out:
             self._finished = REST_TOO_SMALL if field.could_pay(available) else BUDGET_SPENT

@@ -134,6 +134,27 @@ def test_answers_that_ignore_the_format_leave_a_ceiling() -> None:
     assert model.belief(pool).means[0] == pytest.approx(0.8, abs=0.03)
 
 
+def test_a_stop_string_that_spoils_half_of_the_answers_spoils_half_of_each_example() -> None:
+    searched = space.parse(
+        {"model": ["m"], "prompt": ["{a}"], "n": list(N), "max_tokens": 100, "stop": [["x"], ["y"]]},
+        api="chat",
+    )
+    chances = np.array([0.05] * 8 + [0.95] * 8)
+    pools = []
+    for stop, kept in (("x", 1.0), ("y", 0.5)):
+        params = {"temperature": 0.7, "max_tokens": 100, "stop": [stop]}
+        one = Arm(model="m", template=0, params=params)
+        pools.append(drawn(chances * kept, 32, seed=1, of=one))
+    cool = Arm(model="m", template=0, params={**pools[1].arm.params, "temperature": 0.6})
+    hardly_seen = Pool(cool, 16, PRICE)
+    fill(hardly_seen, 15, [True, False])
+    model = Abilities(success, n=N, examples=16, space=searched)
+    model.fit_anew([*pools, hardly_seen])
+    # By logits the hard half would lose ten times as much as the easy one.
+    expected = np.mean([1 - (1 - 0.5 * p) ** 16 for p in chances])
+    assert model.belief(hardly_seen).means[-1] == pytest.approx(expected, abs=0.1)
+
+
 def test_answers_that_repeat_are_worth_one() -> None:
     pool = drawn(np.full(6, 0.5), 1, seed=0, of=arm(0.0))
     model = abilities(6)
@@ -186,6 +207,28 @@ def test_an_arm_seen_on_short_examples_only_is_not_taken_for_a_terse_one() -> No
     assert lengths.tokens([newcomer])[0].output == pytest.approx(225, rel=0.2)
 
 
+def test_lengths_read_anew_are_those_of_a_first_reading() -> None:
+    pool = Pool(arm(), 4, PRICE)
+    read, fresh = Lengths(SPACE, 4), Lengths(SPACE, 4)
+    for index, output in enumerate((20, 200, 90, 500)):
+        fill(pool, index, [True, False], output=output)
+        read.fit([pool])
+    read.fit_anew([pool])
+    fresh.fit([pool])
+    assert read.tokens([pool]) == fresh.tokens([pool])
+
+
+def test_a_frozen_pool_stays_as_it_was_when_more_comes() -> None:
+    pool = Pool(arm(), 2, PRICE)
+    fill(pool, 0, [True, False])
+    frozen = pool.frozen()
+    fill(pool, 0, [True])
+    fill(pool, 1, [True])
+    assert [cell.draws for cell in frozen.cells] == [2, 0]
+    assert (frozen.draws, frozen.examples) == (2, 1)
+    assert [cell.draws for cell in pool.cells] == [3, 1]
+
+
 def test_a_few_answers_cut_short_are_not_taken_for_the_rule() -> None:
     random = np.random.default_rng(0)
     pool = Pool(arm(), 20, PRICE)
@@ -213,7 +256,7 @@ def outlook(means: list[float], deviations: list[float]) -> Outlook:
 
 def best_gain(prospects: Prospects, arm: int, draws: int) -> float:
     arms = np.array([arm])
-    return float(prospects.gains(arms, prospects.bundles(arms, draws), np.array([0, 1])).max())
+    return float(prospects.gains(arms, prospects.bundles(draws), np.array([0, 1])).max())
 
 
 def test_a_step_that_cannot_change_which_arm_is_best_gains_nothing() -> None:
@@ -244,19 +287,30 @@ def test_near_ties_go_to_the_cheaper() -> None:
     assert found.config.n <= 4  # of all that are worth nearly 1
 
 
-def test_a_fit_agrees_with_the_textbook_on_normal_data() -> None:
+@pytest.mark.parametrize("columns", [3, 8])
+def test_a_fit_agrees_with_the_textbook_on_normal_data(columns: int) -> None:
+    """Also where arms are fewer than columns, so that only what they span is looked at."""
     random = np.random.default_rng(0)
-    phi, psi = random.normal(size=(5, 3)), random.normal(size=(5, 2))
+    phi, psi = random.normal(size=(5, columns)), random.normal(size=(5, 2))
     target, weights = random.normal(size=(5, 4)), random.uniform(0.5, 2.0, (5, 4))
     found = mixed.fit(phi, psi, mixed.normal(target, weights), examples=4)
-    rows = np.zeros((20, 3 + 8))
+    rows = np.zeros((20, columns + 8))
     for a in range(5):
         for e in range(4):
-            rows[4 * a + e, :3] = phi[a]
-            rows[4 * a + e, 3 + 2 * e : 5 + 2 * e] = psi[a]
-    precision = np.eye(11) + rows.T @ (weights.ravel()[:, None] * rows)
+            rows[4 * a + e, :columns] = phi[a]
+            rows[4 * a + e, columns + 2 * e : columns + 2 + 2 * e] = psi[a]
+    precision = np.eye(columns + 8) + rows.T @ (weights.ravel()[:, None] * rows)
     mode = np.linalg.solve(precision, rows.T @ (weights * target).ravel())
     assert np.r_[found.effects.w, found.effects.v.ravel()] == pytest.approx(mode)
+    squares = mode**2 + np.diag(np.linalg.inv(precision))
+    of_w, of_v = found.second_moments
+    assert of_w == pytest.approx(squares[:columns])
+    assert of_v == pytest.approx(squares[columns:].reshape(4, 2).mean(axis=0))
+    _, determinant = np.linalg.slogdet(precision)
+    likelihood = -0.5 * float((weights * (target - (rows @ mode).reshape(5, 4)) ** 2).sum())
+    assert found.evidence == pytest.approx(
+        likelihood - 0.5 * float((mode**2).sum()) - 0.5 * determinant
+    )
     covariance = rows @ np.linalg.inv(precision) @ rows.T
     reach = found.reach(phi, psi)
     assert reach.variance.ravel() == pytest.approx(np.diag(covariance))

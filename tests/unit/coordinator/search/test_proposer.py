@@ -54,6 +54,14 @@ def test_the_first_proposals_cover_models_and_prompts_the_cheap_model_first() ->
     assert arms[0].model == "cheap"
 
 
+def test_samples_are_arms_of_the_space_that_may_still_be_proposed() -> None:
+    source, other = proposer(seed=3), proposer(seed=3)
+    drawn = source.sample(50)
+    assert len({arm.key for arm in drawn}) == len(drawn) > 40
+    assert all(50 <= arm.max_tokens <= 1000 for arm in drawn)
+    assert proposed(source, 4) == proposed(other, 4)
+
+
 def test_the_same_seed_proposes_the_same() -> None:
     assert proposed(proposer(seed=3), 8) == proposed(proposer(seed=3), 8)
 

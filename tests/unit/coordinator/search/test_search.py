@@ -1,12 +1,14 @@
 """What the search promises, on a surface of known truth."""
 
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from coordinator import reading
 from coordinator.plan import Work
 from coordinator.search import BUDGET_SPENT, REST_TOO_SMALL, SETTLED, Search
 from study.config import Arm, Config
@@ -334,6 +336,51 @@ def test_proposals_made_ahead_lead_to_the_same_kind_of_answer(make_search: MakeS
     found = search.recommend()
     assert found is not None
     assert true_value(found.config) > 0.85
+
+
+def to_the_end(loop: Loop) -> None:
+    while loop.search.finished is None:
+        loop.run()
+
+
+def test_work_is_given_while_results_are_read(
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, may_read = reading.read, threading.Event()
+
+    def slowly(*args: Any, **kwargs: Any) -> reading.Reading:
+        assert may_read.wait(60)
+        return reads(*args, **kwargs)
+
+    monkeypatch.setattr(reading, "read", slowly)
+    search = make_search(proposer=None)
+    loop = Loop(search, DOLLAR // 4, slots=12)
+    try:
+        while len(loop.results) < 16:  # the first four of them are being read
+            loop.run(works_max=len(loop.works) + 8)
+            assert search.finished is None
+        may_read.set()
+        to_the_end(loop)
+    finally:
+        may_read.set()
+        search.close()
+    assert search.recommend() is not None
+
+
+def test_a_reading_that_fails_is_not_lost(
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def badly(*_: Any, **__: Any) -> reading.Reading:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reading, "read", badly)
+    search = make_search(proposer=None)
+    loop = Loop(search, DOLLAR // 4)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            to_the_end(loop)
+    finally:
+        search.close()
 
 
 def cost_of_one_dear_answer() -> int:
