@@ -136,7 +136,13 @@ def test_answers_that_ignore_the_format_leave_a_ceiling() -> None:
 
 def test_a_stop_string_that_spoils_half_of_the_answers_spoils_half_of_each_example() -> None:
     searched = space.parse(
-        {"model": ["m"], "prompt": ["{a}"], "n": list(N), "max_tokens": 100, "stop": [["x"], ["y"]]},
+        {
+            "model": ["m"],
+            "prompt": ["{a}"],
+            "n": list(N),
+            "max_tokens": 100,
+            "stop": [["x"], ["y"]],
+        },
         api="chat",
     )
     chances = np.array([0.05] * 8 + [0.95] * 8)
