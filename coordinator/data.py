@@ -136,6 +136,8 @@ def _dataset(data: DataSpec, folder: Path) -> Any:
         )
     if path.stat().st_size == 0:
         raise StopIteration
+    if suffixes[-1] == ".jsonl":
+        _check_lines(path, data)
     options: dict[str, Any] = CSV_OPTIONS if builder == "csv" else {}
     loaded = datasets.load_dataset(builder, data_files=glob.escape(str(path)), **options)
     found = _one_split(loaded, data, local=True)
@@ -148,6 +150,31 @@ def _dataset(data: DataSpec, folder: Path) -> Any:
             remedy="give every row as many fields as the header has",
         )
     return found
+
+
+def _check_lines(path: Path, data: DataSpec) -> None:
+    """Read a file of JSON lines before pyarrow does, whose parallel reader can crash on broken ones."""
+    import fsspec  # type: ignore[import-untyped]  # comes with datasets
+
+    with fsspec.open(str(path), "rt", encoding="utf-8-sig", compression="infer") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as exc:
+                raise _no_row(data, number, f"is not JSON ({_reason(exc)})") from exc
+            if not isinstance(row, dict):
+                raise _no_row(data, number, "is no table of columns")
+
+
+def _no_row(data: DataSpec, number: int, problem: str) -> DataError:
+    return DataError(
+        field="data.path",
+        value=data.path,
+        problem=f"can't be loaded (line {number} {problem})",
+        remedy='write one row on each line, such as {"prompt": "...", "test": "..."}',
+    )
 
 
 def _reason(exc: Exception) -> str:

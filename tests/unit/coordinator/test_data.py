@@ -53,6 +53,8 @@ def test_a_shuffle_seed_gives_the_order_of_the_datasets_library(tmp_path: Path) 
     [
         ("missing.jsonl", None, "there is no file"),
         ("broken.jsonl", '{"a": 1}\n{"a": \n', "can't be loaded"),
+        ("broken.jsonl", '{"a": 1}\n{"a": \n', "line 2 is not JSON"),
+        ("lists.jsonl", '{"a": 1}\n[1]\n', "line 2 is no table"),
         ("empty.jsonl", "", "has no rows"),
         ("blank.jsonl", "\n\n", "has no rows"),
         ("header.csv", "a,b\n", "has no rows"),
