@@ -25,9 +25,8 @@ SAMPLES: Final = 64
 """Arms drawn at random, with which the candidates are compared then."""
 GAIN_MIN: Final = 5e-5
 """Steps expected to improve the metric by less (on its scale) aren't worth their money."""
-DOUBTS: Final = (1.0, 2.0)
-"""How many times as uncertain the means are held to be: as believed, and, before all is called settled,
-in doubt of the model itself."""
+DOUBT: Final = 2.0
+"""Before all is called settled, how many times as uncertain as believed the means are held to be."""
 PORTION: Final = 6
 """Of a bundle, evaluations planned before the next step is looked for."""
 BUDGET_SHARE: Final = 1 / 1000
@@ -226,10 +225,10 @@ class Field:
         if self._prospects is None:
             return None
         rivals = self._rivals()
-        best = self._best(available, rivals)
-        if best is not None:
-            return best
-        return self._confirmation(available)
+        step = self._best(available, rivals) or self._confirmation(available)
+        if step is None and not self._too_dear:
+            step = self._best(available, rivals, DOUBT)
+        return step
 
     def rest(self, available: int) -> Step | None:
         """Of the steps that were too dear at the last look, the best of which a part can be paid.
@@ -303,21 +302,14 @@ class Field:
         """What a cut has left of output tokens, where it left most: an arm not yet seen may do the same."""
         return min((r.version.tokens for r in self.runners if r.version is not None), default=1.0)
 
-    def _best(self, available: int, rivals: Indices) -> Step | None:
-        """The step worth most per nanodollar, if any gains enough to be worth anything."""
+    def _best(self, available: int, rivals: Indices, doubt: float = 1.0) -> Step | None:
+        """The step worth most per nanodollar, if any gains enough to be worth anything.
+
+        With doubt the means are held to be so many times as uncertain as the model says.
+        """
         prospects = self._prospects
         if prospects is None or not len(rivals):
             return None
-        for doubt in DOUBTS:
-            step = self._doubted(prospects, doubt, available, rivals)
-            if step is not None or self._too_dear:
-                return step
-        return None
-
-    def _doubted(
-        self, prospects: Prospects, doubt: float, available: int, rivals: Indices
-    ) -> Step | None:
-        """The same, with the means held to be so many times as uncertain as the model says."""
         means = prospects.means[rivals]
         rivals = rivals[means + NEGLIGIBLE * doubt * prospects.deviations[rivals] >= means.max()]
         arms = np.array(

@@ -60,8 +60,6 @@ def estimates(
     arm: Arm | None = None,
 ) -> list[tuple[float, Estimate]]:
     """The configs of an arm, or of a cut of it, that the inference budget affords, with their ranks."""
-    if not seen_enough(pool):
-        return []
     found = []
     count = affordable(pool, tokens, n, limit)
     for i in _spread(count):

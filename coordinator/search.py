@@ -376,6 +376,9 @@ class Search:
         """What an arm could be recommended as: in full, or cut."""
         if not recommend.seen_enough(runner.pool):
             return []
+        return self._all_estimates(runner)
+
+    def _all_estimates(self, runner: Runner) -> list[tuple[float, Estimate]]:
         assert runner.tokens is not None  # noqa: S101
         return [
             ranked
@@ -404,7 +407,15 @@ class Search:
         return min(shorter, key=lambda cut: cut.tokens, default=None)
 
     def _ranking(self, runners: Sequence[Runner]) -> list[tuple[float, Estimate]]:
-        return [ranked for runner in runners for ranked in self._estimates(runner)]
+        ranking = [ranked for runner in runners for ranked in self._estimates(runner)]
+        if ranking:
+            return ranking
+        # The money was too short to see any arm on enough examples: the one seen on most must do.
+        fewest_first = sorted((r for r in runners if r.pool.draws), key=lambda r: r.pool.examples)
+        for runner in reversed(fewest_first):
+            if ranking := self._all_estimates(runner):
+                break
+        return ranking
 
 
 def _key(work: Evaluation | Work) -> tuple[int, str, int]:

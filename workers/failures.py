@@ -196,7 +196,7 @@ def _of_status(exc: openai.APIStatusError, *, key: str, clock: Callable[[], floa
         return Overlong(words)
     if status in (400, 404) and (codes & NO_SUCH_API or _NO_API_VERSION.search(words)):
         return Misconfigured(f"{words} Mend [endpoint] base_url or api_version")
-    is_unknown = error.get("param") in MAX_TOKENS_NAMES and codes & UNKNOWN_PARAMETER
+    is_unknown = str(error.get("param")) in MAX_TOKENS_NAMES and codes & UNKNOWN_PARAMETER
     if is_unknown or _UNKNOWN_MAX_TOKENS.search(words):
         return OtherName(words)
     return Refused(words)

@@ -87,6 +87,18 @@ def test_money_too_little_for_one_example_is_used_on_the_others(make_search: Mak
     assert {work.example for work in loop.works} == set(short)
 
 
+def test_an_arm_seen_on_too_few_examples_is_recommended_where_there_is_no_other(
+    make_search: MakeSearch,
+) -> None:
+    budget = 4 * worst_case(Arm(model="cheap", template=0, params={"max_tokens": 400}), "", 1)
+    loop = Loop(make_search(optimization_limit=budget), budget)
+    loop.run()
+    found = loop.search.recommend()
+    assert loop.results
+    assert found is not None
+    assert found.examples < 0.4 * len(EXAMPLES)
+
+
 def test_a_budget_below_one_evaluation_finishes_at_once_and_recommends_nothing(
     make_search: MakeSearch,
 ) -> None:
