@@ -129,9 +129,9 @@ class Field:
         glance = self.glance()
         if glance.runners:
             limit = self._inference_limit
-            self._look(
-                View.of(glance, self._model, self._lengths, n=self._n, inference_limit=limit)
-            )
+            view = View.of(glance, self._model, self._lengths, n=self._n, inference_limit=limit)
+            self._believe(view)
+            self._look(self._screened(view))
 
     def glance(self) -> Glance:
         """All arms as they are now, with what the proposer has ready."""
@@ -200,7 +200,6 @@ class Field:
             runner.tokens, runner.affordable = tokens, count
 
     def _look(self, view: View) -> None:
-        self._believe(view)
         self._seen = list(view.glance.runners)
         self._most = np.array([self._draws_max(runner) for runner in self._seen])
         self._costs = {
