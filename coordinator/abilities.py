@@ -1,7 +1,7 @@
 """Abilities: an item-response model of passing and failing, so that all arms' draws tell of each.
 
 A draw of arm a on example e passes with probability c_a sigmoid(x). The ceiling c_a is for answers
-that ignore the asked format, and for those that a stop string cuts too early; x is the sum of
+that ignore the asked format; x is the sum of
 
     kappa(heat) (the arm's lead + the example's ease, for all, for the model and for the template)
     + a curve of the heat + a scatter of the arm on the example.
@@ -55,9 +55,6 @@ ROUNDS_ANEW: Final = 6
 CEILING: Final = 0.92
 CEILING_WEIGHT: Final = 12.0
 """The ceiling expected weighs as much as so many draws that would pass without one."""
-KEPT: Final = 0.97
-"""The share of answers that stop strings are expected to leave as good as they were."""
-KEPT_WEIGHT: Final = 4.0
 SHARES: Final[Floats] = 1 - np.geomspace(0.98, 0.005, 48)
 """Values of a ceiling that are compared."""
 RESHAPE_MIN: Final = 40
@@ -201,7 +198,6 @@ class Abilities:
         self._scales = [block.scale for block in [*self._features.blocks, *self._heat.blocks]]
         self._local_scales = [block.scale for block in self._local.blocks]
         self._groups: dict[Hashable, float] = {}
-        self._kept: dict[Hashable, float] = {}
         self._ceiling = CEILING
         self._effects: Effects | None = None
         self._fitted = self._prior()
@@ -261,21 +257,16 @@ class Abilities:
         self._effects = Effects(w=effects.w / stretch, v=effects.v / local_stretch)
 
     def _lift(self, arms: Sequence[Arm], counts: _Counts) -> None:
-        """The ceilings that the draws speak for: of a model and template, and of a stop."""
+        """The ceilings that the draws speak for, a model and template at a time."""
         phi, psi = self._columns(arms)
         eta = self._fitted.predict(phi, psi)
         scatter = self._scatter(arms)
         passing = 1 / (1 + np.exp(-(eta[..., None] + scatter[:, None, None] * NODES)))
         chance = np.asarray(passing @ _WEIGHTS)
-        kept = chance * self._kept_by_stops(arms)[:, None]
         everything = list(range(len(arms)))
-        self._ceiling = _ceiling(counts, kept, everything, CEILING, CEILING_WEIGHT)
+        self._ceiling = _ceiling(counts, chance, everything, CEILING, CEILING_WEIGHT)
         for group, members in _grouped(arms, _asked).items():
-            self._groups[group] = _ceiling(counts, kept, members, self._ceiling, CEILING_WEIGHT)
-        in_format = chance * self._in_format(arms)[:, None]
-        for stop, members in _grouped(arms, _stop).items():
-            if stop:
-                self._kept[stop] = _ceiling(counts, in_format, members, KEPT, KEPT_WEIGHT)
+            self._groups[group] = _ceiling(counts, chance, members, self._ceiling, CEILING_WEIGHT)
 
     def _columns(self, arms: Sequence[Arm]) -> tuple[Floats, Floats]:
         kappa = np.array([self._kappa(arm) for arm in arms])[:, None]
@@ -293,13 +284,7 @@ class Abilities:
         return self._scattered * np.array([self._kappa(arm) for arm in arms])
 
     def _ceilings(self, arms: Sequence[Arm]) -> Floats:
-        return self._in_format(arms) * self._kept_by_stops(arms)
-
-    def _in_format(self, arms: Sequence[Arm]) -> Floats:
         return np.array([self._groups.get(_asked(arm), self._ceiling) for arm in arms])
-
-    def _kept_by_stops(self, arms: Sequence[Arm]) -> Floats:
-        return np.array([self._kept.get(_stop(arm), KEPT) if _stop(arm) else 1.0 for arm in arms])
 
     def _worth(self, arm: Arm) -> tuple[Floats, Floats]:
         if arm.repeats_itself:
@@ -463,7 +448,7 @@ def _lead_features(space: SearchSpace) -> Features:
             Block(name="model", columns=models, scale=1.2),
             Block(name="template", columns=templates, scale=0.4),
             Block(name="both", columns=features.together(models, templates), scale=0.4),
-            *features.of_parameters(space, 0.5, but=("stop",)),
+            *features.of_parameters(space, 0.5),
         ],
         space,
     )
@@ -520,12 +505,6 @@ def _ceiling(
 def _asked(arm: Arm) -> Hashable:
     """Who is asked, and how."""
     return arm.model, arm.template
-
-
-def _stop(arm: Arm) -> Hashable:
-    """The arm's stop strings."""
-    stop = arm.params.get("stop") or ()
-    return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
 def _grouped(arms: Sequence[Arm], of: Callable[[Arm], Hashable]) -> dict[Hashable, list[int]]:

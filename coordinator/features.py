@@ -135,12 +135,10 @@ def heat_knots(space: SearchSpace) -> tuple[float, ...]:
     return tuple(knot for knot in HEAT_KNOTS if knot <= high + 0.2) or (0.0,)
 
 
-def of_parameters(space: SearchSpace, scale: float, *, but: Sequence[str] = ()) -> list[Block]:
+def of_parameters(space: SearchSpace, scale: float) -> list[Block]:
     """A block for each API parameter that is searched: a curve of a range, else its values."""
     blocks = []
     for name, domain in space.params.items():
-        if name in but:
-            continue
         if isinstance(domain, Range):
             columns = smooth(_placed(name, domain), RANGE_KNOTS, RANGE_SCALE)
         elif len(domain.values) > 1:

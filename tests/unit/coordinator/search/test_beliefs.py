@@ -134,33 +134,6 @@ def test_answers_that_ignore_the_format_leave_a_ceiling() -> None:
     assert model.belief(pool).means[0] == pytest.approx(0.8, abs=0.03)
 
 
-def test_a_stop_string_that_spoils_half_of_the_answers_spoils_half_of_each_example() -> None:
-    searched = space.parse(
-        {
-            "model": ["m"],
-            "prompt": ["{a}"],
-            "n": list(N),
-            "max_tokens": 100,
-            "stop": [["x"], ["y"]],
-        },
-        api="chat",
-    )
-    chances = np.array([0.05] * 8 + [0.95] * 8)
-    pools = []
-    for stop, kept in (("x", 1.0), ("y", 0.5)):
-        params = {"temperature": 0.7, "max_tokens": 100, "stop": [stop]}
-        one = Arm(model="m", template=0, params=params)
-        pools.append(drawn(chances * kept, 32, seed=1, of=one))
-    cool = Arm(model="m", template=0, params={**pools[1].arm.params, "temperature": 0.6})
-    hardly_seen = Pool(cool, 16, PRICE)
-    fill(hardly_seen, 15, [True, False])
-    model = Abilities(success, n=N, examples=16, space=searched)
-    model.fit_anew([*pools, hardly_seen])
-    # By logits the hard half would lose ten times as much as the easy one.
-    expected = np.mean([1 - (1 - 0.5 * p) ** 16 for p in chances])
-    assert model.belief(hardly_seen).means[-1] == pytest.approx(expected, abs=0.1)
-
-
 def test_answers_that_repeat_are_worth_one() -> None:
     pool = drawn(np.full(6, 0.5), 1, seed=0, of=arm(0.0))
     model = abilities(6)
