@@ -57,7 +57,7 @@ bench-scale: setup ## idle slots, proposals, results a second, memory: bench/REA
 	@$(IN_ENV) .venv/bin/python bench/throughput.py
 	@$(IN_ENV) .venv/bin/python bench/memory.py
 
-chaos: setup-tests ## whole studies while everything breaks: 200 seeded schedules (ARGS="--schedules 200 --seed 0")
+chaos: setup-tests ## whole studies while everything breaks: 200 seeded schedules (ARGS="--schedules 200 --seed 0 --page docs/benchmarks/chaos.md")
 	@$(IN_ENV) .venv/bin/python -m tests.chaos $(ARGS)
 
 down: ## stop what the set-up started

@@ -1,6 +1,7 @@
 """Many schedules, one after the other, and a table of what came of them: what `make chaos` runs.
 
     python -m tests.chaos [--schedules 200] [--seed 0] [--jobs 1] [--pace 0.2] [--fresh]
+                          [--page docs/benchmarks/chaos.md]
 
 Outcomes are kept in .bursar/chaos.jsonl as they come: called again, it goes on where it was ended. A
 seed that failed is kept with its logs, and can be run alone: `--schedules 1 --seed 17 --fresh`.
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="schedules at once")
     parser.add_argument("--pace", type=float, default=PACE, help="1: silences as in production")
     parser.add_argument("--fresh", action="store_true", help="forget earlier outcomes")
+    parser.add_argument("--page", type=Path, help="write the table there, too")
     options = parser.parse_args()
     if options.fresh:
         KEPT.unlink(missing_ok=True)
@@ -69,7 +71,7 @@ def main() -> int:
             file.write(json.dumps(done[outcome.seed]) + "\n")
             file.flush()
             show(outcome)
-    return tell([done[seed] for seed in wanted])
+    return tell([done[seed] for seed in wanted], options.page)
 
 
 def kept() -> Iterator[dict[str, Any]]:
@@ -87,28 +89,46 @@ def show(outcome: Outcome) -> None:
         print(f"       {failure}", flush=True)
 
 
-def tell(outcomes: list[dict[str, Any]]) -> int:
-    """Print the table."""
+def tell(outcomes: list[dict[str, Any]], page: Path | None) -> int:
+    """Print the table, and write it to a page."""
+    failed = [outcome["seed"] for outcome in outcomes if outcome["failures"]]
+    title, sections = f"{len(outcomes)} schedules, from seed {outcomes[0]['seed']}", rows(outcomes)
+    sections.append([("failed", f"{len(failed)} {failed or ''}".strip())])
+    table = Table("what", "how often", title=title)
+    for section in sections:
+        for row in section:
+            table.add_row(*row)
+        table.add_section()
+    console = Console(width=110)
+    console.print(table)
+    console.print("Checked after each:", *(f"- {words}" for words in CHECKED), sep="\n")
+    if page:
+        span = f"--schedules {len(outcomes)} --seed {outcomes[0]['seed']}"
+        lines = [f"| {what} | {count} |" for section in sections for what, count in section]
+        page.write_text(
+            f"# Whole studies while everything breaks\n\n"
+            f"Written by `python -m tests.chaos {span} --page {page}`.\n\n"
+            f"| {title} | |\n|---|---:|\n"
+            + "\n".join(lines)
+            + "\n\nChecked after each:\n\n"
+            + "\n".join(f"- {words}" for words in CHECKED)
+            + "\n"
+        )
+    return 1 if failed else 0
+
+
+def rows(outcomes: list[dict[str, Any]]) -> list[list[tuple[str, str]]]:
+    """What struck, and what was counted, summed up over all schedules."""
     struck: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for outcome in outcomes:
         struck.update(outcome["struck"])
         counts.update(outcome["counts"])
-    failed = [outcome["seed"] for outcome in outcomes if outcome["failures"]]
-    table = Table("what", "how often", title=f"{len(outcomes)} schedules")
-    for kind in KINDS:
-        table.add_row(kind, f"{struck[kind]:,}")
-    table.add_row(
-        "resumed", f"{sum(outcome['resumes'] for outcome in outcomes):,}", end_section=True
-    )
-    for what, count in counts.items():
-        table.add_row(what, f"{count:,}")
-    table.add_section()
-    table.add_row("failed", f"{len(failed)} {failed or ''}")
-    console = Console(width=110)
-    console.print(table)
-    console.print("Checked after each:", *(f"- {words}" for words in CHECKED), sep="\n")
-    return 1 if failed else 0
+    resumed = sum(outcome["resumes"] for outcome in outcomes)
+    return [
+        [*((kind, f"{struck[kind]:,}") for kind in KINDS), ("resumed", f"{resumed:,}")],
+        [(what, f"{count:,}") for what, count in counts.items()],
+    ]
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ CHECKED = (
     "no draw stored twice; every result in the stream once, and counted once; eval_func's errors, too",
     "every evaluation that was sent has its result; no message is left that asks for more",
     "the recommendation is that of the same results replayed in one go",
-    "no process that judges is left; no container, where programs run (an eighth of the schedules)",
+    "no process that judges is left, and no container (every 8th schedule runs programs in them)",
     "no key without a TTL that is not on the permanent list",
 )
 

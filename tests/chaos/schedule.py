@@ -168,6 +168,7 @@ class Run:
                 evaluator="python_tests" if programs else "chaos_judge:eval_func",
             )
         )
+        self._pids: list[int] = []
         self._workers = [self._worker(number) for number in range(WORKERS)]
         stack.callback(self._kill_all)
         self._coordinator = self._command("tune", "study.toml")
@@ -205,8 +206,7 @@ class Run:
                 self._client, self._redis.client(1), self._server.books(), report
             )
             outcome.failures += left_behind.judges(self._folder)
-            if self._programs:
-                outcome.failures += left_behind.containers(report["study"])
+            outcome.failures += left_behind.containers(report["study"], self._pids)
         return outcome
 
     def _complete(self) -> bool:
@@ -283,7 +283,7 @@ class Run:
                 self._client.pexpire(key, int(left_ms - ahead_s * 1000))
 
     def _worker(self, number: int) -> Process:
-        return self._zygote.start(
+        worker = self._zygote.start(
             "worker",
             ["--concurrency", "4", "--hostname", f"w{number}"],
             folder=self._folder,
@@ -291,6 +291,8 @@ class Run:
             environment=self._environment(self._proxies[number].port),
             pace=self._pace,
         )
+        self._pids.append(worker.pid)
+        return worker
 
     def _command(self, *arguments: str) -> Process:
         return self._zygote.start(
