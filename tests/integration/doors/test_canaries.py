@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from rehearsal import RehearsalServer, Synthetic
 from tests.conftest import free_port, redis_server
 
 from .conftest import MODEL, ROWS
+from .flower import OPEN, PLAIN_PAGES, running_flower
 
 SECRETS: Final = {
     "OPENAI_API_KEY": "canary-key-0cc175b9c0f1b6a831c399e269772661",
@@ -23,6 +25,7 @@ SECRETS: Final = {
     "BURSAR_SEAL_KEY": "canary-seal-4a8a08f09d37b73795649038408b5f33",
 }
 PASSWORD: Final = "canary-redis-8277e0910d750195b448797616e091ad"
+FLOWER_PASSWORD: Final = "canary-flower-e1671797c52e15f763380b45e841ec32"
 BREAKING: Final = """
 import os, sys
 import workers.llm
@@ -95,7 +98,7 @@ price = [{{model = "{MODEL}", input = 0.5, output = 2.0}}]
 
 def leaks(found: Mapping[str, bytes]) -> set[str]:
     """Where a secret stands."""
-    secrets = [*SECRETS.values(), PASSWORD]
+    secrets = [*SECRETS.values(), PASSWORD, FLOWER_PASSWORD]
     return {place for place, text in found.items() if any(s.encode() in text for s in secrets)}
 
 
@@ -140,6 +143,7 @@ def test_no_secret_is_left_anywhere(
     code: int | None,
     guarded_url: str,
     endpoint: RehearsalServer,
+    repository: Path,
     tmp_path: Path,
 ) -> None:
     write_study(tmp_path, endpoint, judge)
@@ -154,12 +158,18 @@ def test_no_secret_is_left_anywhere(
     events = redis.Redis.from_url(guarded_url.removesuffix("0") + "1").pubsub()
     events.psubscribe("*")  # what Flower would hear
     breaks = ["breaks"] if judge == "breaking" else []
-    with (tmp_path / "worker.log").open("wb") as log:
+    with ExitStack() as stack:
+        flower = stack.enter_context(
+            running_flower(repository, tmp_path, environment, password=FLOWER_PASSWORD)
+        )
+        log = stack.enter_context((tmp_path / "worker.log").open("wb"))
         worker = subprocess.Popen(
             [sys.executable, "-c", BREAKING, "--events", "--concurrency=4", *breaks],
             env=environment, cwd=tmp_path, stdout=log, stderr=log,
         )  # fmt: skip
-    try:
+        stack.callback(worker.wait, 60)
+        stack.callback(worker.terminate)
+        flower.wait_for_worker()
         ended = subprocess.run(
             [sys.executable, "-c", "from bursar.cli import main; main()", "tune", "study.toml"],
             env=environment, cwd=tmp_path, capture_output=True, timeout=200,
@@ -167,9 +177,9 @@ def test_no_secret_is_left_anywhere(
         command_lines = b"".join(
             Path(f"/proc/{process}/cmdline").read_bytes() for process in (worker.pid, os.getpid())
         )
-    finally:
-        worker.terminate()
-        worker.wait(60)
+        flower.wait_for_tasks()
+        pages = {page: flower.fetch(page) for page in flower.pages()}
+        refused = {page: flower.fetch(page, with_password=False) for page in PLAIN_PAGES}
     with redis.Redis.from_url(guarded_url) as client:
         client.save()
     found = everything(guarded_url, tmp_path)
@@ -179,6 +189,9 @@ def test_no_secret_is_left_anywhere(
             heard += base64.b64decode(json.loads(message["data"])["body"])
     events.close()
     found["events"] = heard
+    found |= {f"{page} {which}": body for which, some in (("", pages), ("refused", refused))
+              for page, (_, body) in some.items()}  # fmt: skip
+    assert {page for page, (status, _) in refused.items() if status == 200} == OPEN
     assert b"task-received" in heard
     found |= {"stdout": ended.stdout, "stderr": ended.stderr, "command lines": command_lines}
     assert code is None or ended.returncode == code, ended.stderr.decode()[-3000:]
@@ -186,7 +199,11 @@ def test_no_secret_is_left_anywhere(
     assert b"evaluated" in found["worker.log"]
     assert any(place.endswith("dump.rdb") for place in found)
     assert any("appendonly" in place for place in found)
+    shown = b"".join(body for status, body in pages.values() if status == 200)
+    assert b"concurrency" in shown  # a worker's own page
+    assert b"FAILURE" in shown if judge == "breaking" else b"SUCCESS" in shown
     if judge == "breaking":
+        assert b"nobody foresaw" in shown
         assert b"task-failed" in heard
         assert b"nobody foresaw" in heard
         assert b"evaluation_broke" in found["worker.log"]
