@@ -14,7 +14,7 @@ import structlog
 from bursar import aggregates, arguments
 from bursar.aggregates import Aggregate
 from bursar.analysis import Analysis, analysed
-from bursar.arguments import Arguments, EvalFunc
+from bursar.arguments import Arguments
 from bursar.callables import without_columns
 from bursar.cluster import reach
 from bursar.completion import Response, extract_text
@@ -25,6 +25,7 @@ from bursar.requesting import requests
 from bursar.trial_log import TrialLog
 from bursar.verdicts import python_tests
 from study.errors import SpecError
+from study.eval_func import EvalFunc
 from study.studies import Source, Studies, StudyRecord
 
 Config = dict[str, Any]

@@ -1,6 +1,6 @@
 """Arguments: what `tune`, `create` and `test` are called with, as a study and its prompts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ from bursar.callables import Prompts
 from bursar.verdicts import python_tests
 from coordinator.data import tables
 from study.errors import SpecError
+from study.eval_func import EvalFunc
 from study.evaluators import PYTHON_TESTS
 from study.spec import StudySpec
 
@@ -26,8 +27,6 @@ NOT_TAKEN: Final = {
 """What FLAML takes and bursar does not, and what to do instead; it would be sent to the API."""
 IN_THIS_PROCESS: Final = "in_this_process:eval_func"
 """Names an evaluator that workers can't import: the coordinator calls it."""
-
-EvalFunc = Callable[..., Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,12 @@ from coordinator.bounds import Bounds
 from coordinator.data import Examples
 from coordinator.drive import Progress
 from coordinator.held_out import HeldOut
-from coordinator.scorer import EvalFunc
 from coordinator.start import check_examples, start_study, start_test
 from coordinator.tuning import evaluate_config, tune_study
 from study import evaluators, fleet, prices
 from study.config import Config
 from study.errors import Interrupted
+from study.eval_func import EvalFunc
 from study.spec import StudySpec
 from study.studies import Source, StudyRecord
 

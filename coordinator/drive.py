@@ -16,7 +16,7 @@ from coordinator.bounds import Bounds
 from coordinator.dispatch import Dispatcher
 from coordinator.lease import Lease
 from coordinator.plan import Plan
-from coordinator.scorer import EvalFunc, Scorer
+from coordinator.scorer import Scorer
 from study import broker, connection, fleet
 from study.connection import Client
 from study.errors import (
@@ -27,6 +27,7 @@ from study.errors import (
     SpecError,
     StudyBusy,
 )
+from study.eval_func import EvalFunc
 from study.ledger import Balance, Ledger, parent_account
 from study.messages import ConfigFailed, EvaluateExample, Fatal, Result, Scored, Unaffordable
 from study.results import Results

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from coordinator.bounds import Bounds
 from coordinator.drive import Drive, Progress, Tally
 from coordinator.plan import Plan
-from coordinator.scorer import EvalFunc
 from study.connection import Client
+from study.eval_func import EvalFunc
 from study.studies import StudyRecord
 
 

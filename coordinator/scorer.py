@@ -1,25 +1,22 @@
 """Scorer: a metric that lives in the coordinator's process (a notebook's function), off the loop."""
 
 import ctypes
-import math
 import queue
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from study import resampling
 from study.connection import Client
 from study.errors import InfrastructureError
+from study.eval_func import EvalFunc, metric_of
 from study.messages import Scored
 from study.paid_calls import PaidCalls
 from study.secrets import hidden
 from study.studies import Studies, StudyRecord
-
-EvalFunc = Callable[..., Mapping[str, Any]]
-"""eval_func(responses, **example) -> dict of metrics, as in FLAML."""
 
 TRACEBACK_CHARACTERS: Final = 2000
 HUNG_MAX: Final = 8
@@ -99,7 +96,7 @@ class Scorer:
 
         def judge(responses: Sequence[str]) -> float:
             before_each()
-            return metric_of(self._eval_func, self._metric.name, list(responses), example)
+            return metric_of(self._eval_func(list(responses), **example), self._metric.name)
 
         return resampling.curve(judge, texts, seed=0)
 
@@ -195,23 +192,3 @@ class _Hand:
 def _failed(result: Scored, error: str) -> Scored:
     kept = hidden(error)[-TRACEBACK_CHARACTERS:]
     return result.model_copy(update={"curve": None, "unscored": False, "error": kept})
-
-
-def metric_of(
-    eval_func: EvalFunc, metric: str, responses: list[str], example: Mapping[str, Any]
-) -> float:
-    """Call the user's function and pick the metric.
-
-    Raises:
-        ValueError: if it returns no such metric, or one that is not a number.
-    """
-    found = eval_func(responses, **example)
-    if not isinstance(found, Mapping) or metric not in found:
-        raise ValueError(
-            f"eval_func returned {found!r:.200}, which has no metric {metric!r}. "
-            "Return a dict that has it"
-        )
-    value = float(found[metric])
-    if not math.isfinite(value):
-        raise ValueError(f"eval_func returned {metric} = {value}, which is not a finite number")
-    return value

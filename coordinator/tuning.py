@@ -9,12 +9,12 @@ from coordinator.drive import Progress
 from coordinator.held_out import HeldOut
 from coordinator.loop import Outcome, run_study
 from coordinator.report import report
-from coordinator.scorer import EvalFunc
 from coordinator.search import Search
 from study import evaluators, keys
 from study.config import Config
 from study.connection import Client
 from study.errors import NotBegun, StudyBusy
+from study.eval_func import EvalFunc
 from study.metrics import COUNT_METRICS, CountMetric
 from study.spec import StudySpec
 from study.studies import Studies, StudyRecord, StudyStatus

@@ -6,7 +6,6 @@ nothing that takes long, and ends, with all that it started, when the other end 
 
 import importlib
 import json
-import math
 import os
 import queue
 import signal
@@ -18,9 +17,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from study import resampling
+from study.eval_func import EvalFunc, metric_of
 
-EvalFunc = Callable[..., Mapping[str, Any]]
-"""eval_func(responses, **example) -> dict of metrics, as in FLAML."""
 TRACEBACK_CHARACTERS_MAX: Final = 20_000
 
 
@@ -81,22 +79,9 @@ def curve(
 
     def judge(responses: Sequence[str]) -> float:
         before_each()
-        return _metric(eval_func(list(responses), **example), metric)
+        return metric_of(eval_func(list(responses), **example), metric)
 
     return resampling.curve(judge, texts, seed=seed)
-
-
-def _metric(found: object, metric: str) -> float:
-    if not isinstance(found, Mapping) or metric not in found:
-        names = ", ".join(map(str, found)) if isinstance(found, Mapping) else repr(found)
-        raise ValueError(
-            f"eval_func returned no metric {metric!r}, but: {names[:200]}. Mend metric.name, or "
-            "return a dict that has it"
-        )
-    value = float(found[metric])
-    if not math.isfinite(value):
-        raise ValueError(f"eval_func returned {metric} = {value}, which is not a finite number")
-    return value
 
 
 def main() -> None:

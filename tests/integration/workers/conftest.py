@@ -43,19 +43,24 @@ def problems(repository: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-@pytest.fixture
-def server(problems: list[dict[str, Any]]) -> Iterator[RehearsalServer]:
-    """The stand-in, with synthetic answers to the starter problems."""
+def stand_in(problems: list[dict[str, Any]]) -> RehearsalServer:
+    """The stand-in, with synthetic answers to some problems."""
     rows = [
         {**row, "id": row["task_id"], "solution": row["canonical_solution"]} for row in problems
     ]
-    with RehearsalServer(
+    return RehearsalServer(
         problems=rows,
         models={MODEL: USD},
         source=Synthetic(),
         api_key=llm.REHEARSAL_KEY,
         seal_key=SEAL_KEY,
-    ) as running:
+    )
+
+
+@pytest.fixture
+def server(problems: list[dict[str, Any]]) -> Iterator[RehearsalServer]:
+    """The stand-in, with synthetic answers to the starter problems."""
+    with stand_in(problems) as running:
         yield running
 
 

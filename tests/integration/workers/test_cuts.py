@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 
-from rehearsal import RehearsalServer, Synthetic
 from rehearsal.tokens import cut_to_tokens
 from sandbox import ProcessSandbox, Sandbox
 from study import worst_case
 from study.cuts import CUTS_MAX
 from study.messages import Scored
-from workers import llm
 
-from .conftest import MODEL, SEAL_KEY, USD, Bench, MakeBench
+from .conftest import MODEL, Bench, MakeBench, stand_in
 
 SPACE = {
     "model": [MODEL],
@@ -57,16 +55,7 @@ def bought(
     make_bench: MakeBench, problems: list[dict[str, Any]], params: dict[str, Any], draws: int
 ) -> list[Scored]:
     """The same draws, from an endpoint that knows of no others, bought with these parameters."""
-    rows = [
-        {**row, "id": row["task_id"], "solution": row["canonical_solution"]} for row in problems
-    ]
-    with RehearsalServer(
-        problems=rows,
-        models={MODEL: USD},
-        source=Synthetic(),
-        api_key=llm.REHEARSAL_KEY,
-        seal_key=SEAL_KEY,
-    ) as server:
+    with stand_in(problems) as server:
         bench = make_bench(params=params, space=SPACE, base_url=server.base_url)
         return results(bench, draws=draws)
 
