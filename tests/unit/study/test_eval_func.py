@@ -1,4 +1,4 @@
-"""Reading the metric from what a user's function returned: a finite number, or a reason that says what to mend."""
+"""The metric in what a user's function returned: a finite number, or a reason that says what to mend."""
 
 from typing import Any
 
