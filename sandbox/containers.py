@@ -153,7 +153,8 @@ class DockerSandbox:
             "sysctls": NO_SHARED_MEMORY,
             "mem_limit": memory,
             "memswap_limit": memory,  # memory and swap together: no swap
-            "pids_limit": limits.pids + 3,  # the runner, the child that waits, its judge
+            "pids_limit": limits.pids
+            + 4,  # the runner, its steward, the child that waits, its judge
             "nano_cpus": int(limits.cpus * 1e9),
             "cap_drop": ["ALL"],
             "cap_add": RUNNER_CAPABILITIES,

@@ -20,7 +20,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
-from sandbox.plain import Malformed, pack, unpack
+from sandbox.plain import Malformed, is_array, pack, unpack
 
 LENGTH = struct.Struct(">I")
 VALUE_BYTES = 4 << 20  # a longer value is equal to nothing; tests that are data have none
@@ -151,7 +151,8 @@ def _answer(request: str, kept: Kept, describe: Callable[[BaseException], bytes]
     changed = [
         [place, after]
         for place, arg in enumerate(args)
-        if isinstance(arg, CHANGEABLE) and (after := _packed(arg, kept)) != sent[place]
+        if (isinstance(arg, CHANGEABLE) or is_array(arg))
+        and (after := _packed(arg, kept)) != sent[place]
     ]
     answer = json.dumps(["value", _packed(value, kept), changed])
     if len(answer) > VALUE_BYTES:
@@ -239,6 +240,8 @@ class Far:
         return self._ask("call", *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__array"):  # numpy would take its word for where in our memory it is
+            raise AttributeError(name)
         return self._ask("attribute", name)
 
     def __getitem__(self, key: Any) -> Any:
@@ -282,6 +285,8 @@ def _change(value: Any, after: Any) -> None:
     elif isinstance(value, (dict, set)):
         value.clear()
         value.update(after)
+    elif is_array(value) and value.shape == after.shape:
+        value[...] = after
 
 
 def _exception(base: str, name: str, told: str) -> Exception:
@@ -313,14 +318,16 @@ def _module(name: str) -> ModuleType | None:
 def free_names(check: str) -> list[str]:
     """The names that a check uses and does not itself define.
 
-    Where these are Python's own alone, one of them is what is tested (MBPP has a `sum` of two numbers).
+    A name of Python's own is the program's where it is handed over to be tested, as in `check(sum)`, and
+    where there is no other: MBPP has a `sum` of two numbers.
 
     Raises:
         NotApart: the check looks at its own surroundings.
         SyntaxError: it is not Python.
     """
     used, bound, called = set(), set(), []
-    for node in ast.walk(ast.parse(check)):
+    tree = ast.parse(check)
+    for node in ast.walk(tree):
         match node:
             case ast.Name(id=name, ctx=ast.Load()):
                 used.add(name)
@@ -335,10 +342,17 @@ def free_names(check: str) -> list[str]:
         match node:
             case ast.Call(func=ast.Name(id=name)):
                 called.append(name)
-    if used & TOGETHER:
+    if (used - bound) & TOGETHER:
         raise NotApart
-    own = vars(builtins)
-    free = sorted(name for name in used - bound if name not in own)
+    tested = {
+        argument.id
+        for statement in tree.body
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+        for argument in statement.value.args
+        if isinstance(argument, ast.Name)
+    }
+    own = set(vars(builtins)) - tested
+    free = sorted(used - bound - own)
     return free or [name for name in dict.fromkeys(called) if name not in bound][:1]
 
 

@@ -6,6 +6,10 @@ so no object of its making (equal to everything, say) gets into the judge. Stand
 
 from __future__ import annotations
 
+import datetime
+import importlib
+import re
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +18,9 @@ from typing import Any
 DIGITS_BITS = 4096  # longer integers go in hexadecimal: JSON's decimal digits are limited
 KEYS: Any = type({}.keys())
 ITEMS: Any = type({}.items())
+TIMES = {kind.__name__: kind for kind in (datetime.date, datetime.datetime, datetime.time)}
+NUMBERS = re.compile(r"[<>|=][biufc]\d+")
+"""What numpy calls a kind of number; its other kinds hold addresses."""
 
 Keep = Callable[[Any], Any]
 """What to put down for a value that is not plain; it may raise instead."""
@@ -66,13 +73,34 @@ def _pack_rare(value: Any, keep: Keep) -> Any:
         return ["decimal", str(value)]
     if kind is Fraction:
         return ["fraction", format(value.numerator, "x"), format(value.denominator, "x")]
+    if kind is deque:
+        return ["deque", value.maxlen, *[pack(item, keep) for item in value]]
+    if kind in TIMES.values():
+        return [kind.__name__, value.isoformat()]
+    if kind is datetime.timedelta:
+        return ["timedelta", value.days, value.seconds, value.microseconds]
     if kind is KEYS:
         return ["keys", *[pack(item, keep) for item in value]]
     if kind is ITEMS:
         return ["items", *[[pack(key, keep), pack(item, keep)] for key, item in value]]
+    if is_array(value) and NUMBERS.fullmatch(value.dtype.str):
+        return ["array", value.dtype.str, [*value.shape], value.tobytes().hex()]
     if kind.__module__ == "numpy" and hasattr(kind, "item") and not hasattr(kind, "__len__"):
         return pack(value.item(), keep)  # a number of numpy's equals Python's own
     return keep(value)
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is an array of numpy's, which is not imported for that."""
+    kind = type(value)
+    return kind.__name__ == "ndarray" and kind.__module__ == "numpy"
+
+
+def _array(numbers: str, shape: list[int], digits: str) -> Any:
+    if not NUMBERS.fullmatch(numbers):
+        raise Malformed
+    numpy = importlib.import_module("numpy")
+    return numpy.frombuffer(bytearray.fromhex(digits), numbers).reshape(shape)
 
 
 def unpack(packed: Any, kept: Callable[[int], Any]) -> Any:
@@ -96,10 +124,12 @@ def unpack(packed: Any, kept: Callable[[int], Any]) -> Any:
             return _MANY[kind]([unpack(part, kept) for part in parts])
         if kind in _PAIRS:
             return _PAIRS[kind]({unpack(key, kept): unpack(item, kept) for key, item in parts})
+        if kind == "deque":
+            return deque([unpack(part, kept) for part in parts[1:]], parts[0])
         if kind == "object" and type(parts[0]) is int:
             return kept(parts[0])
         return _RARE[kind](*parts)
-    except (ArithmeticError, KeyError, TypeError, ValueError, IndexError) as error:
+    except (ArithmeticError, ImportError, KeyError, TypeError, ValueError, IndexError) as error:
         raise Malformed from error
 
 
@@ -119,4 +149,9 @@ _RARE: dict[str, Callable[..., Any]] = {
     "range": range,
     "decimal": Decimal,
     "fraction": lambda above, below: Fraction(int(above, 16), int(below, 16)),
+    "array": _array,
+    "timedelta": lambda days, seconds, microseconds: datetime.timedelta(
+        days, seconds, microseconds
+    ),
+    **{name: kind.fromisoformat for name, kind in TIMES.items()},
 }

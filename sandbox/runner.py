@@ -1,16 +1,17 @@
-"""The runner: the one process of a box that is ours. It judges programs that it does not trust.
+"""The runner: the one process of a box that is ours. It has programs judged that it does not trust.
 
 It stands alone (with `plain` and `judging`; the standard library, Python 3.10 or later), because it
-is sent as text into a container that has nothing of ours. It reads jobs on standard input and answers
-on standard output, both moved out of the programs' reach before the first of them starts. For each
-job it has a child forked ahead, confined to its own uid, folder and limits, with nothing of the job in
-its memory. The child is given the source, and what comes then depends on the test:
+is sent as text into a container that has nothing of ours. Jobs come on standard input and answers go
+to standard output, both moved out of the programs' reach before the first of them starts. For each
+job it forks a steward, which alone reads it, and ends with it: whatever is forked for the next job has
+nothing of this one in its memory, not even in what was freed. The steward forks a child ahead of the
+job, confined to its own uid, folder and limits. The child is given the source; then it depends on the test:
 
 - a check is run by a judge, forked ahead with the child under another uid, which calls the child's functions;
 - a check that can't be run apart goes to the child itself, with a nonce that it says back at the end;
-- of an exchange the child gets the input alone, and the runner compares its output.
+- of an exchange the child gets the input alone, and the steward compares its output.
 
-Then every process in the box but the runner is killed and every file wiped.
+Then the runner kills every other process in the box, wipes every file, and hands the answer on.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ OOM_FIRST, OOM_NEXT = 1000, 900  # where memory runs out a program goes first, i
 UIDS = 20_000  # then they begin anew: a rootless engine has 65,536 in all
 RECURSION = 3000  # HumanEval/49 tests to a depth of 1,101; the C stack holds more than this
 MIB = 1 << 20
+APART, TOGETHER, GONE, FAULT = 0, 1, 2, 70
+"""How a steward ends: with an answer, judged apart or not; because the worker has gone; with a fault."""
 WARM = (  # what programs like to import: paid for once per box
     "bisect collections collections.abc copy datetime enum fractions functools heapq itertools "
     "json math operator random re statistics string textwrap time types typing"
@@ -101,6 +104,15 @@ def answer(descriptor: int, values: dict[str, Any]) -> None:
     data = HEADER.pack(len(body)) + body
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def hand_on(file: int, descriptor: int) -> None:
+    """Sends what a file holds, which never gets into this process's memory, and empties it."""
+    sent, length = 0, os.fstat(file).st_size
+    while sent < length:
+        sent += os.sendfile(descriptor, file, sent, length - sent)
+    os.ftruncate(file, 0)
+    os.lseek(file, 0, os.SEEK_SET)
 
 
 def take_streams() -> tuple[int, int]:
@@ -333,6 +345,15 @@ class Child:
         judge = self.judge
         return self.status is not None or (judge is not None and judge.status is not None)
 
+    def end(self) -> None:
+        """Ends them and their groups, where there is no container to be emptied."""
+        for pid in self.pids:
+            for kill in (os.killpg, os.kill):
+                with suppress(ProcessLookupError, PermissionError):
+                    kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
     def dismiss_judge(self) -> None:
         """Ends the judge, which has nothing to do."""
         if self.judge is not None:
@@ -385,7 +406,7 @@ class Clock:
     def left_s(self) -> float:
         """Seconds that the program still has."""
         left_s = self.timeout_s - self.elapsed_s()
-        if left_s > 0 or (self.alone and processes() > 1 + len(self.pids)):
+        if left_s > 0 or (self.alone and processes() > 2 + len(self.pids)):
             return max(0.0, left_s)  # what its own children take is its own affair
         wall_left_s = left_s + self.timeout_s * (WALL_FACTOR - 1)
         delay_s = sum(map(run_delay_s, self.pids)) - self.delay_s
@@ -402,40 +423,39 @@ def oom_kills() -> int:
     return 0
 
 
-class Runner:
-    """Takes one job after another until the worker closes the stream."""
+class Steward:
+    """Sees to one job, and ends with it."""
 
-    def __init__(self, settings: Settings, jobs: int, answers: int) -> None:
-        self.settings, self.jobs, self.answers = settings, jobs, answers
+    def __init__(self, settings: Settings, jobs: int, *, alone: bool, judged: bool) -> None:
+        self.settings, self.jobs, self.alone = settings, jobs, alone
+        self.judged = judged  # whether this job, too, will be judged apart; mostly they are
         self.wake, wake_in = os.pipe()
         for descriptor in (self.wake, wake_in):
             os.set_blocking(descriptor, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
-        self.alone = os.getpid() == 1  # in a container: every other process here is a program's
-        self.judged = True  # whether the last job was judged apart: the next will be, mostly
 
-    def serve(self) -> None:
-        """Serves until the worker closes the stream."""
-        number = 1
-        while self.serve_one(number):
-            number += 1
+    def serve(self, number: int, said: int) -> int:
+        """Reads a job, judges, writes the answer into a file; returns how it ends.
 
-    def serve_one(self, number: int) -> bool:
-        """Reads, judges, answers; False at the end of the stream.
-
-        The child is forked before the job is read, and of the job before nothing is left by then:
-        it lived in this function's frame. So no program's memory holds another program or a check.
+        The child is forked before the job is read, so it has nothing of it in its memory.
         """
-        child = Child(self.settings, number, judged=self.judged)
+        child = None
         try:
+            child = Child(self.settings, number, judged=self.judged)
             job = read_job(self.jobs)
-            result = job and self.judge(child, job)
+            if not job:
+                return GONE
+            answer(said, self.judge(child, job))
+        except WorkerGone:
+            return GONE
+        except Exception as error:  # noqa: BLE001 - the last word of a process that ends here
+            answer(said, {"fault": f"the runner failed: {type(error).__name__}: {error}"})
+            return FAULT
         finally:
-            self.clean_up(child)
-        if result:
-            answer(self.answers, result)
-        return bool(result)
+            if child is not None and not self.alone:
+                child.end()
+        return APART if self.judged else TOGETHER
 
     def judge(self, child: Child, job: dict[str, Any]) -> dict[str, Any]:
         """Runs one job in a child, and says what became of it."""
@@ -665,27 +685,6 @@ class Runner:
             return "timed_out", None, "over the CPU time limit"
         return "killed", None, f"killed by signal {number} ({signal.strsignal(number)})"
 
-    def clean_up(self, child: Child) -> None:
-        """Leaves no process and no file of a program behind."""
-        if self.alone:
-            with suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)  # everything in the container but the caller
-            with suppress(ChildProcessError):
-                while True:
-                    os.waitpid(-1, 0)
-        else:
-            for pid in child.pids:
-                for kill in (os.killpg, os.kill):
-                    with suppress(ProcessLookupError, PermissionError):
-                        kill(pid, signal.SIGKILL)
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
-        if child.judge is not None:
-            child.judge.channel.close()
-        child.channel.close()
-        child.wire.close()
-        wipe(self.settings.scratch)
-
 
 def wipe(folder: str) -> None:
     """Empties a folder, however deep, whoever owns what is in it: it is flattened, not walked."""
@@ -711,6 +710,50 @@ def wipe(folder: str) -> None:
             os.rmdir(path)
 
 
+def serve(settings: Settings, jobs: int, answers: int) -> int:
+    """Has one steward after another see to a job, and cleans up behind each; returns the last one's end."""
+    alone = (
+        os.getpid() == 1
+    )  # in a container: every other process here is a program's, or its steward's
+    said, end, number = os.memfd_create("answer"), APART, 0
+    while end in (APART, TOGETHER):
+        number, last = number + 1, end
+        deadline_s, _ = signal.getitimer(signal.ITIMER_REAL)
+        pid = os.fork()
+        if pid == 0:
+            end = FAULT
+            try:
+                signal.setitimer(signal.ITIMER_REAL, deadline_s)  # it is not inherited
+                os.close(answers)
+                steward = Steward(settings, jobs, alone=alone, judged=last == APART)
+                end = steward.serve(number, said)
+            finally:
+                os._exit(end)
+        end = await_end(pid)
+        clean_up(settings, alone)
+        hand_on(said, answers)
+    return end
+
+
+def await_end(pid: int) -> int:
+    """Waits for a process, and buries what others left; returns its exit code, as a shell says it."""
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def clean_up(settings: Settings, alone: bool) -> None:
+    """Leaves no process and no file of a program behind."""
+    if alone:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)  # everything in the container but the caller
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+    wipe(settings.scratch)
+
+
 def main() -> None:
     """Makes itself warm, says that it is ready, and serves."""
     settings = Settings(json.loads(sys.argv[1]))
@@ -722,16 +765,13 @@ def main() -> None:
         for name in WARM.split():
             __import__(name)
         sys.setrecursionlimit(RECURSION)
-        runner = Runner(settings, jobs, answers)
         gc.freeze()  # what is the runner's is no part of gc.get_objects()
         answer(answers, {"ready": sys.version.split()[0]})
-        runner.serve()
-    except WorkerGone:
-        pass
+        end = serve(settings, jobs, answers)
     except Exception as error:  # noqa: BLE001 - the last word of a process that ends here
         answer(answers, {"fault": f"the runner failed: {type(error).__name__}: {error}"})
-        os._exit(70)
-    os._exit(0)
+        end = FAULT
+    os._exit(0 if end == GONE else end)
 
 
 if __name__ == "__main__":

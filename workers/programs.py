@@ -37,6 +37,7 @@ _CODE_GOES_ON: Final = re.compile(
 )
 _STOP: Final = re.compile(r"\n(?:assert|class|def|if|print|@|\"\"\"|''')")
 """Where the usual stop strings would have cut, had the request had them."""
+_DEFINITION: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign)
 _DEMONSTRATION: Final = (ast.Assert, ast.Expr, ast.For, ast.If, ast.Try, ast.While, ast.With)
 
 
@@ -65,7 +66,8 @@ def task_of(example: Mapping[str, Any]) -> Task:
     """Read an example in HumanEval's or MBPP's form, or of a script (see `study.evaluators`)."""
     if "test" in example:
         name = example["entry_point"]
-        check = f"{example['test']}\n\ncheck({name})\n"
+        own = _helpers(example["prompt"], name, example["test"])
+        check = f"{own}{example['test']}\n\ncheck({name})\n"
         return Task(prompt=_beginning(example["prompt"], name), entry_point=name, check=check)
     if is_of_scripts(example):
         pairs = zip(example["inputs"], example["outputs"], strict=True)
@@ -155,6 +157,19 @@ def _closed(prompt: str) -> str:
 def _beginning(prompt: str, name: str) -> str:
     """The prompt, if it begins the program; nothing, if it is prose."""
     return prompt if _defines(_closed(prompt), name) else ""
+
+
+def _helpers(prompt: str, name: str, test: str) -> str:
+    """What the prompt defines beside the function asked for, where the test uses that itself.
+
+    It is put before the test: in HumanEval/32 the test tries the answer with the prompt's `poly`, and an
+    answer that defines that anew (`def poly(xs, x): return 0`) would be judged by its own measure.
+    """
+    nodes = [node for node in _parsed_body(_closed(prompt)) if name not in _names(node)]
+    tree = _parsed(test)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree else set()
+    defined = {each for node in nodes if isinstance(node, _DEFINITION) for each in _names(node)}
+    return "\n\n".join([*map(ast.unparse, nodes), ""]) + "\n" if used & defined else ""
 
 
 def _fenced(text: str) -> list[str]:

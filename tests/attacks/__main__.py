@@ -18,6 +18,7 @@ from tests.attacks import (
     test_reaching_out,
     test_scripts,
     test_the_judges_wire,
+    test_the_prompts_functions,
 )
 from workers.box import Box
 
@@ -62,6 +63,11 @@ def attacks() -> Iterator[Attack]:
         program = Program(source=source, exchanges=test_scripts.EXCHANGES)
         yield Attack(
             family="scripts", name=name, judged="script", program=program, expected=some(expected)
+        )
+    for name, (row, answer, verdict) in test_the_prompts_functions.ATTACKS.items():
+        program = test_the_prompts_functions.program_of(row, answer)
+        yield Attack(
+            family="the prompt's", name=name, judged="data", program=program, expected=(verdict,)
         )
     expected = test_memory_pressure.EXPECTED
     pressure = {name: (source, expected) for name, source in test_memory_pressure.ATTACKS.items()}

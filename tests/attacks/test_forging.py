@@ -218,7 +218,7 @@ APART = {  # the verdict where the test is data, and where it is code
         "    for pid in filter(str.isdigit, os.listdir('/proc')):\n"
         "        if pid not in ('1', me): open(f'/proc/{pid}/mem', 'rb')\n    return x",
         "fail:PermissionError",
-        "fail:AssertionError",
+        "fail:PermissionError",  # there is no judge then, but the steward
     ),
 }  # fmt: skip
 

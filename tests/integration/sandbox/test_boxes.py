@@ -99,7 +99,7 @@ def test_the_engine_walls_the_container_in(
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"]
     assert host["Memory"] == host["MemorySwap"] == limits.container_mb << 20
-    assert host["PidsLimit"] == limits.pids + 3
+    assert host["PidsLimit"] == limits.pids + 4
     assert host["NanoCpus"] == 500_000_000
     assert host["CapDrop"] == ["ALL"]
     assert sorted(host["CapAdd"]) == ["CHOWN", "KILL", "SETGID", "SETUID"]

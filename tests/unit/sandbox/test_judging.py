@@ -60,6 +60,14 @@ CASES = [
     ("class P:\n  def __str__(s): return 'p'\ndef f(): return P()", "assert str(f()) == 'p'", "passed"),
     ("class E(ValueError): pass\ndef f(): raise E('x')", "try: f()\nexcept ValueError: pass", "passed"),
     ("def sum(a, b): return a * b", "assert sum(3, 4) == 12", "passed"),
+    ("def sum(x): return 0", "def check(g):\n    assert g([1]) == 1\ncheck(sum)", "AssertionError: "),
+    ("def sum(x): return x[0]", "import math\ndef check(g):\n    assert g([1]) == 1\ncheck(sum)", "passed"),
+    ("from datetime import date\ndef f(x): return date(2020, 1, x)",
+     "from datetime import date\nassert f(2) == date(2020, 1, 2)", "passed"),
+    ("import numpy as np\ndef f(x): return np.array([1, 2]) * x",
+     "import numpy as np\nassert np.array_equal(f(2), np.array([2, 4]))", "passed"),
+    ("def f(x): x += 1", "import numpy as np\nx = np.zeros(2)\nf(x)\nassert x.sum() == 2", "passed"),
+    ("def f(x): return x", "for dir in [1]:\n    assert f(dir) == 1", "passed"),
     ("def f(x): return x\nall = lambda _: True", "assert all(f(x) == 0 for x in [1])", "AssertionError: "),
     ("def f(x): return x", "for i in range(9):\n    assert f(i) == i, str(i)", "passed"),
     ("def f(x): return x", "def check(g):\n    assert g(1) is not None\ncheck(f)", "passed"),
@@ -79,6 +87,14 @@ CASES = [
 @pytest.mark.parametrize(("source", "check", "expected"), CASES)
 def test_a_check_judged_apart_says_what_it_should(source: str, check: str, expected: str) -> None:
     assert judged(source, check) == expected
+
+
+def test_numpy_does_not_take_the_program_s_word_for_where_an_array_is() -> None:
+    source = (
+        "class A:\n  __array_interface__ = {'data': bytes(8), 'shape': (1,), 'typestr': '<f8', 'version': 3}"
+        "\ndef f(x): return A()"
+    )
+    assert judged(source, "import numpy\nassert numpy.allclose(f(1), 0)").startswith("TypeError")
 
 
 def test_the_names_of_a_check_are_those_that_it_does_not_bind() -> None:
