@@ -30,6 +30,11 @@ def journal(name: str) -> str:
     return f"{PREFIX}:{{ledger}}:journal:{name}"
 
 
+def brought_forward(name: str) -> str:
+    """Hash, permanent: reserved, spent, in_doubt, movements: of the journal's entries that were summed up."""
+    return f"{PREFIX}:{{ledger}}:brought_forward:{name}"
+
+
 def studies() -> str:
     """Sorted set, permanent: study id by the time it was created."""
     return f"{PREFIX}:studies"
@@ -114,6 +119,7 @@ PERMANENT: Final = (
     account("*"),
     reservations("*"),
     journal("*"),
+    brought_forward("*"),
     studies(),
     study("*"),
     examples("*"),

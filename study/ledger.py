@@ -12,6 +12,7 @@ from typing import Final
 
 from study import keys, scripts
 from study.connection import Client
+from study.errors import InfrastructureError
 from study.money import AMOUNT_NANODOLLARS_MAX
 
 JOURNAL_BLOCK: Final = 1000
@@ -58,7 +59,11 @@ class Balance:
 
 @dataclass(frozen=True, kw_only=True)
 class Movement:
-    """One entry of a journal: what it added to `reserved` and to `spent` (nanodollars)."""
+    """One entry of a journal: what it added to `reserved` and to `spent` (nanodollars).
+
+    Entries that were summed up are two: `brought_forward_in_doubt` what was settled in doubt, and
+    `brought_forward` all else; they have no reservation.
+    """
 
     verb: str
     reservation: str
@@ -79,6 +84,7 @@ class Ledger:
         self._settle = scripts.load(redis, "settle")
         self._release = scripts.load(redis, "release")
         self._close = scripts.load(redis, "close_account")
+        self._sum_up = scripts.load(redis, "sum_up")
 
     def open(self, account: str, *, limit: int | None) -> None:
         """Open an account, or leave it as it is if there is one: twice is the same as once.
@@ -166,10 +172,49 @@ class Ledger:
         # By way of a dict: a scan may show an entry twice while the hash grows.
         return list({name: None for name, state in found if state.startswith("reserved:")})
 
+    def sum_up(self, account: str, *, before_ms: int) -> int:
+        """Replace a journal's old entries by their sums; its balance is proven by it as before.
+
+        Block by block, each in one script: at any instant the journal sums to the balance, and a
+        repeat goes on where one was broken off. Only for accounts at the top: what lies below
+        another is closed as it goes.
+
+        Args:
+            account: whose.
+            before_ms: entries of before this moment (Redis's clock, ms since 1970) are summed up.
+
+        Returns:
+            How many entries there were.
+        """
+        if parent_account(account) is not None:
+            raise ValueError(f"{account} is no account at the top: close it")
+        names = [keys.journal(account), keys.brought_forward(account)]
+        total = 0
+        while count := int(self._sum_up(names, [max(0, before_ms - 1), JOURNAL_BLOCK])):
+            total += count
+        return total
+
     def journal(self, account: str) -> Iterator[Movement]:
-        """Every movement of an account, oldest first."""
-        last = "-"
-        while entries := self._redis.xrange(keys.journal(account), min=last, count=JOURNAL_BLOCK):
+        """Every movement of an account, oldest first; what was summed up stands before all others.
+
+        Raises:
+            InfrastructureError: entries were summed up while it was read. Read it again.
+        """
+        last, summed_up = "-", None
+        while True:
+            with self._redis.pipeline() as pipe:  # at one instant
+                pipe.hgetall(keys.brought_forward(account))
+                pipe.xrange(keys.journal(account), min=last, count=JOURNAL_BLOCK)
+                sums, entries = pipe.execute()
+            if summed_up is None:
+                summed_up = sums
+                yield from _brought_forward(sums)
+            if sums != summed_up:
+                raise InfrastructureError(
+                    f"the journal of {account} was summed up while it was read. Read it again"
+                )
+            if not entries:
+                return
             for _, entry in entries:
                 yield Movement(
                     verb=entry["verb"],
@@ -178,6 +223,16 @@ class Ledger:
                     spent=int(entry["spent"]),
                 )
             last = f"({entries[-1][0]}"
+
+
+def _brought_forward(sums: Mapping[str, str]) -> Iterator[Movement]:
+    if sums:
+        spent, in_doubt = int(sums["spent"]), int(sums["in_doubt"])
+        for verb, reserved, part in (
+            ("brought_forward_in_doubt", 0, in_doubt),
+            ("brought_forward", int(sums["reserved"]), spent - in_doubt),
+        ):
+            yield Movement(verb=verb, reservation="", reserved=reserved, spent=part)
 
 
 def parent_account(name: str) -> str | None:

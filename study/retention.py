@@ -1,7 +1,8 @@
 """Retention: how a study goes from Redis. Nothing goes by itself, and the fleet's books stay whole.
 
 What is told, answered and scored goes. Money does not: the fleet's account and its journal, in which each
-movement of a study stands, are as they were; the study's own account is closed and keeps its sums.
+movement of a study stands, are as they were; the study's own account is closed and keeps its sums. Old
+entries of the fleet's journal are summed up where that is asked for, and their sums stay.
 """
 
 import time
@@ -90,6 +91,18 @@ class Retention:
             keys.study(study), keys.lease(study)
         )  # last: it can be repeated
         return Forgotten(study=study, keys=removed, spent=spent)
+
+    def sum_up_books(self, *, days: float) -> int:
+        """Replace the entries of the fleet's journals that are older than so many days by their sums.
+
+        Twice is the same as once; what is newer stays, entry by entry.
+
+        Returns:
+            How many entries there were.
+        """
+        before_ms = int((self._clock() - days * DAY_S) * 1000)
+        tops = (keys.FLEET_ACCOUNT, keys.REHEARSALS_ACCOUNT)
+        return sum(self._ledger.sum_up(account, before_ms=before_ms) for account in tops)
 
     def _check_left_alone(self, study: str) -> None:
         """A worker that is at it would write its answer behind us."""

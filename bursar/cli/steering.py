@@ -1,5 +1,6 @@
 """`bursar stop`, `budget` and `forget`: what changes a study from outside."""
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -109,6 +110,30 @@ def raise_budget(study_or_usd: IdOrUsd, usd: Usd = None, as_json: Json = False) 
 def lower_budget(study_or_usd: IdOrUsd, usd: Usd = None, as_json: Json = False) -> None:
     """Set a lower limit; below what is spent, it stops new calls at once and takes nothing back."""
     _set_limit(study_or_usd, usd, is_raise=False, as_json=as_json)
+
+
+@budget.command(name="sum-up")
+@reported
+def sum_up_budget(
+    older_than: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Of which age.")],
+    as_json: Json = False,
+) -> None:
+    """Replace old entries of the fleet's journal by their sums: the sums stay."""
+    if not math.isfinite(older_than):
+        raise SpecError(
+            field="--older-than", value=older_than, problem="is no number of days",
+            remedy="write for example: bursar budget sum-up --older-than 365",
+        )  # fmt: skip
+    with studies_here(None) as cluster:
+        count = Retention(cluster.client).sum_up_books(days=older_than)
+        row = budget_row(cluster.client, keys.FLEET_ACCOUNT)
+    words = (
+        f"{count:,} entries older than {older_than:g} days are summed up."
+        if count
+        else (f"No entry is older than {older_than:g} days.")
+    )
+    result = {"summed_up": count, "older_than_days": older_than, "budget": row}
+    screen.show(result, words, as_json=as_json)
 
 
 def _set_limit(study_or_usd: str, usd: float | None, *, is_raise: bool, as_json: bool) -> None:

@@ -13,6 +13,8 @@ from study.ledger import Balance, Ledger, Movement, Verdict
 from study.money import AMOUNT_NANODOLLARS_MAX
 
 FLEET = "fleet"
+FAR_FUTURE_MS = 10**15
+IN_DOUBT = {"settle_in_doubt", "brought_forward_in_doubt"}
 ZERO = Balance(limit=None, spent=0, reserved=0, in_doubt=0, overrun=0)
 
 
@@ -76,6 +78,21 @@ class PlainLedger:
 
     def journal(self, account: str) -> Iterator[Movement]:
         return iter(self.books.get(account, Books()).journal)
+
+    def sum_up(self, account: str, *, before_ms: int) -> int:
+        """As if each entry were older than that."""
+        assert before_ms
+        books = self.books.get(account, Books())
+        counted = sum(not move.verb.startswith("brought_forward") for move in books.journal)
+        if counted:
+            doubt = sum(move.spent for move in books.journal if move.verb in IN_DOUBT)
+            spent = sum(move.spent for move in books.journal) - doubt
+            reserved = sum(move.reserved for move in books.journal)
+            books.journal = [
+                Movement(verb="brought_forward_in_doubt", reservation="", reserved=0, spent=doubt),
+                Movement(verb="brought_forward", reservation="", reserved=reserved, spent=spent),
+            ]
+        return counted
 
     def _fits(self, account: str, amount: int) -> bool:
         books = self.books.get(account)
@@ -151,7 +168,7 @@ def assert_the_journal_sums_to_the_balance(ledger: AnyLedger, account: str) -> N
     moves, balance = list(ledger.journal(account)), ledger.balance(account)
     assert sum(move.reserved for move in moves) == balance.reserved
     assert sum(move.spent for move in moves) == balance.spent
-    in_doubt = [move.spent for move in moves if move.verb == "settle_in_doubt"]
+    in_doubt = [move.spent for move in moves if move.verb in IN_DOUBT]
     assert sum(in_doubt) == balance.in_doubt
 
 
@@ -365,6 +382,31 @@ class LedgerContract:
         assert ledger.balance("s").spent == 2 * AMOUNT_NANODOLLARS_MAX - 2
         assert ledger.balance("s").overrun == AMOUNT_NANODOLLARS_MAX - 1
 
+    def test_a_journal_that_was_summed_up_sums_to_the_balance_and_goes_on(
+        self, ledger: AnyLedger
+    ) -> None:
+        ledger.open("s", limit=1000)
+        for name in "abcd":
+            ledger.reserve("s", name, 100)
+        ledger.settle("s", "a", 10)
+        ledger.settle_in_doubt("s", "b")
+        ledger.release("s", "c")
+        before = ledger.balance(FLEET)
+        assert ledger.sum_up(FLEET, before_ms=FAR_FUTURE_MS) == 7
+        assert ledger.sum_up(FLEET, before_ms=FAR_FUTURE_MS) == 0
+        assert ledger.balance(FLEET) == before
+        assert_the_journal_sums_to_the_balance(ledger, FLEET)
+        assert len(list(ledger.journal("s"))) == 7
+        ledger.settle("s", "d", 50)  # what was open stays open
+        told = [(m.verb, m.reservation, m.reserved, m.spent) for m in ledger.journal(FLEET)]
+        assert told == [
+            ("brought_forward_in_doubt", "", 0, 100),
+            ("brought_forward", "", 100, 10),
+            ("settle", "d", -100, 50),
+        ]
+        assert ledger.sum_up(FLEET, before_ms=FAR_FUTURE_MS) == 1
+        assert_the_journal_sums_to_the_balance(ledger, FLEET)
+
     def test_open_reservations_are_those_neither_settled_nor_released(
         self, ledger: AnyLedger
     ) -> None:
@@ -466,6 +508,11 @@ class BothLedgers(RuleBasedStateMachine):
     def release(self, account: str, reservation: str) -> None:
         verdict = self.real.release(account, reservation)
         assert verdict == self.plain.release(account, reservation)
+
+    @rule()
+    def sum_up(self) -> None:
+        counted = self.real.sum_up(FLEET, before_ms=FAR_FUTURE_MS)
+        assert counted == self.plain.sum_up(FLEET, before_ms=FAR_FUTURE_MS)
 
     @invariant()
     def both_stand_the_same(self) -> None:

@@ -33,6 +33,7 @@ from study.errors import (
     StudyBusy,
     UnknownStudy,
 )
+from study.ledger import Ledger
 from study.studies import Source, Studies, StudyStatus
 
 STUDY = """
@@ -191,6 +192,20 @@ def test_a_study_is_forgotten_by_name_or_by_age_and_not_by_chance() -> None:
             assert [row["study"] for row in told["forgotten"]] == [ids[1]]
             assert sorted(Studies(cluster.client).ids()) == sorted(left)
         assert "Nothing to forget" in run("forget", "--older-than", "1").stdout
+
+
+def test_old_entries_of_the_fleets_journal_are_summed_up() -> None:
+    with reach(Home()) as cluster:
+        ledger = Ledger(cluster.client)
+        ledger.open("s", limit=100)
+        ledger.reserve("s", "a", 60)
+        assert "No entry is older" in run("budget", "sum-up", "--older-than", "1").stdout
+        told = json.loads(run("budget", "sum-up", "--older-than", "0", "--json").stdout)
+        assert told["summed_up"] == 1
+        assert told["budget"]["reserved_usd"] == 60e-9
+        assert [m.reserved for m in ledger.journal(keys.FLEET_ACCOUNT)] == [0, 60]
+        for days in ("-1", "nan", "inf", "soon"):
+            assert run("budget", "sum-up", "--older-than", days).exit_code == 2
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"prompt": "\\ud800"}', "[]", "{"])

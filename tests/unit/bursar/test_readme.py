@@ -39,7 +39,8 @@ def arguments(command: Any) -> Iterator[str]:
             yield parameter.metavar or parameter.name.upper()
         elif parameter.opts[0] not in HIDDEN_OPTIONS:
             value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
-            yield f"[{parameter.opts[0]}{value}]"
+            written = f"{parameter.opts[0]}{value}"
+            yield written if parameter.required else f"[{written}]"
 
 
 def parts() -> tuple[str, str, str]:

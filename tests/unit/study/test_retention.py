@@ -8,7 +8,7 @@ import pytest
 from study import fleet, keys
 from study.config import Arm
 from study.connection import Client
-from study.errors import SpecError, StudyBusy, UnknownStudy
+from study.errors import InfrastructureError, SpecError, StudyBusy, UnknownStudy
 from study.fleet import Worker
 from study.ledger import Ledger, Verdict
 from study.messages import ConfigFailed, EvaluateExample
@@ -222,3 +222,45 @@ def test_only_what_has_been_complete_for_long_enough_is_old(
     assert young.ended(days=3) == []
     old = Retention(client, clock=lambda: last_s + 3 * DAY_S + 1)
     assert old.ended(days=3) == [record.id]
+
+
+def test_only_entries_of_the_age_asked_for_are_summed_up(client: Client, make: Make) -> None:
+    """An entry's id is when it was made: here they are made anew, a day apart."""
+    record, ledger = make(), Ledger(client)
+    name = keys.journal(keys.FLEET_ACCOUNT)
+    entries = [entry for _, entry in client.xrange(name)]
+    client.delete(name)
+    for day, entry in enumerate(entries, start=1):
+        client.xadd(name, entry, id=f"{int(day * DAY_S * 1000)}-0")
+    before = ledger.balance(keys.FLEET_ACCOUNT)
+    retention = Retention(client, clock=lambda: 10 * DAY_S)
+    assert retention.sum_up_books(days=10) == 0
+    assert retention.sum_up_books(days=7) == 2  # the third is of that very moment
+    assert retention.sum_up_books(days=7) == 0
+    moves = list(ledger.journal(keys.FLEET_ACCOUNT))
+    assert [move.reservation for move in moves[2:]] == [entry["id"] for entry in entries[2:]]
+    assert sum(move.spent for move in moves) == before.spent == COST * 6
+    assert sum(move.reserved for move in moves) == before.reserved == 0
+    assert ledger.balance(keys.FLEET_ACCOUNT) == before
+    assert retention.sum_up_books(days=100) == 0
+    assert ledger.balance(record.account).spent == COST * 6
+
+
+def test_a_journal_is_not_read_while_it_is_summed_up(
+    client: Client, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    ledger = Ledger(client)
+    monkeypatch.setattr("study.ledger.JOURNAL_BLOCK", 2)
+    reading = ledger.journal(keys.FLEET_ACCOUNT)
+    next(reading)
+    assert Retention(client).sum_up_books(days=-1) == 12  # in blocks of two
+    with pytest.raises(InfrastructureError, match="Read it again"):
+        list(reading)
+    moves = list(ledger.journal(keys.FLEET_ACCOUNT))
+    assert [move.verb for move in moves] == ["brought_forward_in_doubt", "brought_forward"]
+
+
+def test_a_studys_own_journal_is_never_summed_up(client: Client, make: Make) -> None:
+    with pytest.raises(ValueError, match="at the top"):
+        Ledger(client).sum_up(make().account, before_ms=1)
