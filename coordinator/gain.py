@@ -82,12 +82,24 @@ class Prospects:
 
         With doubt the means are held to be so many times as uncertain as the model says.
         """
+        means, own = self.means[rivals], doubt**2 * np.diag(self._covariance)[arms]
+        leader = means.argmax()
+        behind = means[leader] - means
         columns = doubt**2 * self._covariance[np.ix_(arms, rivals)]
-        own = np.maximum(TINY, doubt**2 * np.diag(self._covariance)[arms])
-        moves = columns[:, None, :] / np.sqrt(own[:, None] + bundles.noise[arms])[:, :, None]
-        means = self.means[rivals]
-        best = (means + moves[..., None, :] * _Z[:, None]).max(axis=-1)
-        return np.asarray(np.maximum(0.0, best @ _SHARES - means.max()))
+        columns -= columns[:, [leader]]  # how the leader itself moves evens out
+        widths = np.sqrt(np.maximum(TINY, own)[:, None] + bundles.noise[arms])
+        reach = _Z.max() * np.abs(columns)[:, None, :]
+        # Few rivals pass the leader even where a step says the most for them.
+        arm, bundle, rival = np.nonzero(reach > behind * widths[:, :, None])
+        found = np.zeros(widths.shape)
+        if len(arm):
+            moves = columns[arm, rival] / widths[arm, bundle]
+            ahead = moves[:, None] * _Z - behind[rival, None]
+            row = arm * widths.shape[1] + bundle
+            starts = np.flatnonzero(np.diff(row, prepend=-1))
+            best = np.maximum(0.0, np.maximum.reduceat(ahead, starts, axis=0))
+            found.ravel()[row[starts]] = best @ _SHARES
+        return found
 
     def take(self, arm: int, examples: Indices, draws: Floats) -> None:
         """Plan draws [example]: their result counts as known, though not what it will be."""

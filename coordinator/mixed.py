@@ -13,11 +13,12 @@ across it nothing is learned. A Hessian is made anew only where the last one lea
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from coordinator.features import Floats
 
@@ -48,37 +49,47 @@ class Hessian:
 
     Args:
         weights: the curvatures, [arm, example].
-        blocks: the inverses of the examples' blocks, [example, q, q].
-        border: between those and w, [example, q, column].
+        roots: the inverses of the Cholesky factors of the examples' blocks, [example, q, q].
+        border: what lies between those and w, times the roots, [example, q, column].
         factor: the Cholesky factor of the Schur complement of w.
     """
 
     weights: Floats
-    blocks: Floats
+    roots: Floats
     border: Floats
-    factor: tuple[Floats, bool]
+    factor: Floats
 
     @classmethod
     def at(cls, weights: Floats, phi: Floats, psi: Floats) -> Self:
         """Make it."""
-        (examples, arms), (q, columns) = weights.T.shape, (psi.shape[1], phi.shape[1])
-        crossed = (weights.T[:, None, :] * psi.T).reshape(examples * q, arms)
-        blocks = np.asarray(
-            np.linalg.inv(np.eye(q) + (crossed @ psi).reshape(examples, q, q)), float
-        )
-        border = (crossed @ phi).reshape(examples, q, columns)
-        schur = np.eye(columns) + phi.T @ (weights.sum(axis=1)[:, None] * phi)
-        bent = (blocks @ border).reshape(examples * q, columns)
-        schur -= border.reshape(examples * q, columns).T @ bent
-        factor = cho_factor(0.5 * (schur + schur.T), lower=True, check_finite=False)
-        return cls(weights=weights, blocks=blocks, border=border, factor=factor)
+        (examples, columns), q = (len(weights.T), phi.shape[1]), psi.shape[1]
+        both = np.hstack([phi, psi])
+        crossed = np.zeros((examples, q, columns + q))
+        for i, column in enumerate(psi.T):  # most arms have no part in most columns
+            arms = np.flatnonzero(column)
+            crossed[:, i] = (weights[arms].T * column[arms]) @ both[arms]
+        blocks = np.eye(q) + crossed[:, :, columns:]
+        roots = np.asarray(np.linalg.inv(np.linalg.cholesky(blocks)), float)
+        border = roots @ crossed[:, :, :columns]
+        flat = border.reshape(examples * q, columns)
+        schur = np.eye(columns) + phi.T @ (weights.sum(axis=1)[:, None] * phi) - flat.T @ flat
+        factor = cholesky(0.5 * (schur + schur.T), lower=True, check_finite=False)
+        return cls(weights=weights, roots=roots, border=border, factor=factor)
 
     def step(self, of_w: Floats, of_v: Floats) -> Effects:
         """Where such slopes lead."""
-        eased = (self.blocks @ of_v[..., None])[..., 0]
-        w = cho_solve(self.factor, of_w - np.tensordot(eased, self.border, 2), check_finite=False)
-        v = eased - (self.blocks @ (self.border @ w)[..., None])[..., 0]
-        return Effects(w=w, v=v)
+        eased = (self.roots @ of_v[..., None])[..., 0]
+        of_w = of_w - np.tensordot(eased, self.border, 2)
+        w = cho_solve((self.factor, True), of_w, check_finite=False)
+        eased -= self.border @ w
+        return Effects(w=w, v=(eased[:, None, :] @ self.roots)[:, 0])
+
+    @cached_property
+    def whitened(self) -> Floats:
+        """The border in coordinates in which w is white, [example, q, column]."""
+        examples, q, columns = self.border.shape
+        flat = self.border.reshape(examples * q, columns)
+        return _whitened(self.factor, flat).reshape(self.border.shape)
 
 
 class Mixed:
@@ -97,23 +108,25 @@ class Mixed:
         self.effects = effects
         self._basis, self._hessian, self._log_likelihood = basis, hessian, log_likelihood
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # nothing of it ever changes
+
     @property
     def evidence(self) -> float:
         """The logarithm of the marginal likelihood, by Laplace's approximation."""
         squares = float((self.effects.w**2).sum() + (self.effects.v**2).sum())
-        determinant = 2.0 * float(np.log(np.diag(self._hessian.factor[0])).sum())
-        determinant -= float(np.linalg.slogdet(self._hessian.blocks)[1].sum())
+        determinant = 2.0 * float(np.log(np.diag(self._hessian.factor)).sum())
+        diagonals = np.diagonal(self._hessian.roots, axis1=1, axis2=2)
+        determinant -= 2.0 * float(np.log(diagonals).sum())
         return float(self._log_likelihood - 0.5 * squares - 0.5 * determinant)
 
     @property
     def second_moments(self) -> tuple[Floats, Floats]:
         """The expected squares of w [column] and of v's columns, averaged over the examples."""
-        blocks, factor = self._hessian.blocks, self._hessian.factor
-        inverse = cho_solve(factor, np.eye(len(factor[0])), check_finite=False)
-        lean = blocks @ self._hessian.border  # [example, q, column]
-        flat = lean.reshape(-1, len(inverse))
-        spread = ((flat @ inverse) * flat).sum(axis=1).reshape(lean.shape[:2])
-        spread += np.diagonal(blocks, axis1=1, axis2=2)
+        roots, factor = self._hessian.roots, self._hessian.factor
+        spread = ((roots.transpose(0, 2, 1) @ self._hessian.whitened) ** 2).sum(axis=2)
+        spread += (roots**2).sum(axis=1)
+        inverse = cho_solve((factor, True), np.eye(len(factor)), check_finite=False)
         left = np.diag(inverse)
         if self._basis is not None:
             known = np.eye(len(inverse)) - inverse
@@ -130,14 +143,10 @@ class Mixed:
         if self._basis is not None:
             within = phi @ self._basis.T
             across = phi - within @ self._basis
-        local = (self._hessian.blocks @ psi.T).transpose(2, 0, 1)
-        adapted = (local.transpose(1, 0, 2) @ self._hessian.border).transpose(1, 0, 2)
         return Reach(
-            own=(local * psi[:, None, :]).sum(axis=2),
-            local=local,
-            psi=psi,
-            through=within[:, None, :] - adapted,
-            factor=self._hessian.factor,
+            local=self._hessian.roots @ psi.T,
+            within=_whitened(self._hessian.factor, within),
+            border=self._hessian.whitened,
             across=across,
         )
 
@@ -146,54 +155,68 @@ class Mixed:
 class Reach:
     """Covariances of predictors: within an example's own effects, and through those common to all.
 
-    `through` is [arm, example, column]: how predictors depend on w, in the basis, once the examples'
-    effects have adapted; `factor` is of the inverse covariance of that w. `across` is [arm, column], of the
-    w across the basis, which is white. `local` and `psi` give the covariance by way of one example's v.
+    All in coordinates in which effects are white. A predictor depends on an example's own ones by way of
+    `local`, [example, q, arm]; on w, in the basis, by way of `within`, [arm, column], less what the example's
+    effects take back, which is `local` times `border`, [example, q, column]; and on the w across the basis by
+    way of `across`, [arm, column].
     """
 
-    own: Floats
     local: Floats
-    psi: Floats
-    through: Floats
-    factor: tuple[Floats, bool]
+    within: Floats
+    border: Floats
     across: Floats
+
+    @property
+    def own(self) -> Floats:
+        """[arm, example]: the variance of the predictors that is of the example's own effects."""
+        return np.asarray((self.local**2).sum(axis=1).T)
 
     @property
     def variance(self) -> Floats:
         """[arm, example] of the predictors."""
-        rows = self.through.reshape(math.prod(self.through.shape[:2]), self.through.shape[2])
-        common = (self._whitened(rows) ** 2).sum(axis=1).reshape(self.own.shape)
-        return np.asarray(self.own + common + (self.across**2).sum(axis=1)[:, None])
+        taken = np.eye(self.border.shape[1]) + self.border @ self.border.transpose(0, 2, 1)
+        by_example = taken @ self.local - 2 * self._by_border(self.within)
+        alike = (self.within**2).sum(axis=1) + (self.across**2).sum(axis=1)
+        return np.asarray((by_example * self.local).sum(axis=1).T + alike[:, None])
 
     def common(self, slopes: Floats) -> Floats:
         """[arm, column]: weighted sums of each arm's predictors, as far as they go by way of w.
 
-        The inner product of two rows is their covariance.
+        The inner product of two rows is their covariance. Of one arm there may be many sums.
         """
-        through = self._whitened((slopes[:, None, :] @ self.through)[:, 0])
-        return np.hstack([through, slopes.sum(axis=1)[:, None] * self.across])
+        sums = slopes.sum(axis=1)[:, None]
+        return np.hstack([self._through(slopes), sums * self.across])
 
     def covariance(self, slopes: Floats) -> Floats:
         """[arm, arm] of weighted sums of each arm's predictors over the examples."""
         common = self.common(slopes)
-        weighted = (slopes[:, :, None] * self.local).reshape(len(slopes), -1)
-        own = (slopes[:, :, None] * self.psi[:, None, :]).reshape(len(slopes), -1)
-        local = weighted @ own.T
-        return np.asarray(common @ common.T + 0.5 * (local + local.T))
+        local = self._weighted(slopes)
+        return np.asarray(common @ common.T + local.T @ local)
 
     def with_sum(self, slopes: Floats) -> Floats:
         """[arm, example]: of each predictor with the weighted sum of its own arm's predictors."""
-        sums = (slopes[:, None, :] @ self.through)[:, 0]
-        solved = cho_solve(self.factor, sums.T, check_finite=False).T
-        by_w = (self.through @ solved[..., None])[..., 0]
-        by_w += slopes.sum(axis=1)[:, None] * (self.across**2).sum(axis=1)[:, None]
-        return np.asarray(by_w + slopes * self.own)
+        through, sums = self._through(slopes), slopes.sum(axis=1)
+        alike = (through * self.within).sum(axis=1) + sums * (self.across**2).sum(axis=1)
+        by_example = slopes.T[:, None, :] * self.local - self._by_border(through)
+        return np.asarray((by_example * self.local).sum(axis=1).T + alike[:, None])
 
-    def _whitened(self, rows: Floats) -> Floats:
-        """Rows whose inner products are the covariances."""
-        return np.asarray(
-            solve_triangular(self.factor[0], rows.T, lower=True, check_finite=False).T
-        )
+    def _through(self, slopes: Floats) -> Floats:
+        """[arm, column]: weighted sums of how predictors depend on w, in the basis."""
+        examples, q, columns = self.border.shape
+        taken = self._weighted(slopes).T @ self.border.reshape(examples * q, columns)
+        return np.asarray(slopes.sum(axis=1)[:, None] * self.within - taken)
+
+    def _weighted(self, slopes: Floats) -> Floats:
+        """[example and q, arm]: how the weighted sums depend on the examples' own effects."""
+        weighted = slopes.T[:, None, :] * self.local
+        examples, q, sums = weighted.shape
+        return weighted.reshape(examples * q, sums)
+
+    def _by_border(self, rows: Floats) -> Floats:
+        """[example, q, arm]: the inner products of the border with a row of each arm."""
+        examples, q, columns = self.border.shape
+        flat = self.border.reshape(examples * q, columns) @ rows.T
+        return np.asarray(flat.reshape(examples, q, len(rows)))
 
 
 def fit(
@@ -238,6 +261,11 @@ def fit(
     if basis is not None:
         effects = Effects(w=effects.w @ basis, v=effects.v)
     return Mixed(effects, basis, hessian, value)
+
+
+def _whitened(factor: Floats, rows: Floats) -> Floats:
+    """Rows whose inner products are the covariances."""
+    return np.asarray(solve_triangular(factor, rows.T, lower=True, check_finite=False).T)
 
 
 def _renewed(hessian: Hessian, weights: Floats, phi: Floats, psi: Floats) -> Hessian:
