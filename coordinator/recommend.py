@@ -19,6 +19,8 @@ TIE: Final = 0.003
 """Configs within this of the best lower bound are as good: the cheapest of them is taken."""
 COST_ERRORS: Final = 2.3
 """Standard errors (of the logarithm) by which a config's mean cost stays under the limit."""
+UNASKED_ERROR: Final = 0.1
+"""The standard error of the mean cost, as a share of it, that is left of an arm once it was asked."""
 DEAR_ERRORS: Final = 2.0
 """Standard errors by which its least cost must be above the limit for an arm to die of it."""
 LOOKED_AT: Final = 24
@@ -33,9 +35,16 @@ def affordable(pool: Pool, tokens: Tokens, n: Sequence[int], limit: int) -> int:
 
 
 def at_most(pool: Pool, tokens: Tokens, n: int) -> float:
-    """What a request for n answers costs on average, beyond reasonable doubt, in nanodollars."""
+    """What a request for n answers costs on average, beyond reasonable doubt, in nanodollars.
+
+    An arm that was never asked has the doubt that asking it would leave, or dear ones would seem to
+    afford so little that they are never asked.
+    """
     cost = tokens.cost(n, pool.price)
-    return cost * math.exp(COST_ERRORS * tokens.cost_std_error(n, pool.price) / max(1, cost))
+    error = tokens.cost_std_error(n, pool.price) / max(1, cost)
+    if not pool.answers:
+        error = min(error, UNASKED_ERROR)
+    return cost * math.exp(COST_ERRORS * error)
 
 
 def unaffordable(pool: Pool, tokens: Tokens, n: int, limit: int) -> bool:
