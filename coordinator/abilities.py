@@ -1,7 +1,7 @@
 """Abilities: an item-response model of passing and failing, so that all arms' draws tell of each.
 
-A draw of arm a on example e passes with probability c_a sigmoid(x). The ceiling c_a is for answers
-that ignore the asked format; x is the sum of
+A draw of arm a on example e passes with probability c sigmoid(x). The ceiling c is for answers that
+ignore the asked format, or that stop strings spoil (`spared`); x is the sum of
 
     kappa(heat) (the arm's lead + the example's ease, for all, for the model and for the template)
     + a curve of the heat + a scatter of the arm on the example.
@@ -27,6 +27,7 @@ from coordinator.gain import Indices
 from coordinator.kept import Kept
 from coordinator.mixed import Effects, Mixed
 from coordinator.pool import Pool
+from coordinator.spared import Spared
 from study.config import Arm
 from study.metrics import CountMetric
 from study.space import SearchSpace
@@ -38,8 +39,11 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 EVEN: Final[Floats] = np.linspace(-3.6, 3.6, 25)
 """Where a wide normal is looked at that nothing bends: evenly, as the metric may rise steeply in it."""
 _EVEN_WEIGHTS = np.exp(-(EVEN**2) / 2) / np.exp(-(EVEN**2) / 2).sum()
-COLDNESS: Final = (0.7, 0.4, 0.2, 0.1)
-"""Values of rho tried: kappa(heat) = 1 / (rho + (1 - rho) heat)."""
+COLDNESS: Final = {0.7: -3.0, 0.4: -1.0, 0.2: 0.0, 0.1: -1.0}
+"""Values of rho tried, kappa(heat) = 1 / (rho + (1 - rho) heat), and the logarithms of their odds.
+
+Cold answers are much alike, whatever few draws seem to say.
+"""
 SCATTERS: Final = (0.4, 0.8)
 """Values tried of the scatter of an arm on an example, in units of the lead."""
 SHAPE: Final = (0.2, 0.8)
@@ -110,6 +114,7 @@ class Abilities:
         self._repeated = np.stack(
             [passing * metric(k, k) + (1 - passing) * metric(0, k) for k in n], axis=1
         )
+        self._spared = Spared(examples)
         self._slopes = np.gradient(self._fresh, LOGITS, axis=0)
         self._repeated_slopes = np.gradient(self._repeated, LOGITS, axis=0)
         self._forget()
@@ -121,6 +126,7 @@ class Abilities:
 
     def fit(self, pools: Sequence[Pool]) -> None:
         """Read all pools; scales and effects begin where they were."""
+        self._spared.fit(pools)
         draws = sum(pool.draws for pool in pools)
         if draws >= RESHAPE_GROWTH * self._shaped_draws + RESHAPE_MIN:
             self._shaped_draws = draws
@@ -131,6 +137,7 @@ class Abilities:
     def fit_anew(self, pools: Sequence[Pool]) -> None:
         """Read all pools as if for the first time."""
         self._forget()
+        self._spared.fit(pools)
         self._learn(pools, ROUNDS)
         self._reshape(pools, itertools.product(COLDNESS, SCATTERS))
         self._learn(pools, ROUNDS_ANEW)
@@ -168,12 +175,13 @@ class Abilities:
         centre, reach = self._fitted.predict(phi, psi), self._fitted.reach(phi, psi)
         density = self._density(pool, centre, reach.variance)
         worth, bends = self._worth(pool.arm)
-        chances = _chances(density, float(self._ceilings([pool.arm])[0]), version)
+        ceilings = self._ceilings([pool.arm])
+        chances = _chances(density, ceilings[0], version)
         each = chances.density @ worth  # [example, quantile, n]
         values = each.mean(axis=1)
         variances = np.maximum(0.0, (chances.density @ worth**2).mean(axis=1) - values**2)
         shares = (chances.leaning @ bends) / self._examples
-        information = _information(centre, self._ceilings([pool.arm]))[0]
+        information = _information(centre, ceilings)[0]
         scatter = float(self._scatter([pool.arm])[0]) ** 2
         drawn = _counts([pool], self._examples).draws[0]
         scatter_left = scatter / (1 + drawn * information * scatter)
@@ -209,8 +217,9 @@ class Abilities:
 
     def _near(self) -> Iterable[tuple[float, float]]:
         """The present coldness, its neighbours, and the other scatters."""
-        at = COLDNESS.index(self._rho)
-        yield from itertools.product(COLDNESS[max(0, at - 1) : at + 2], [self._scattered])
+        every = list(COLDNESS)
+        at = every.index(self._rho)
+        yield from itertools.product(every[max(0, at - 1) : at + 2], [self._scattered])
         yield from ((self._rho, other) for other in SCATTERS if other != self._scattered)
 
     def _reshape(self, pools: Sequence[Pool], shapes: Iterable[tuple[float, float]]) -> None:
@@ -223,7 +232,7 @@ class Abilities:
         for shape in list(shapes):
             self._rho, self._scattered = shape
             self._fit(arms, counts)
-            found.append((self._fitted.evidence, shape))
+            found.append((self._fitted.evidence + COLDNESS[self._rho], shape))
         self._rho, self._scattered = max(found)[1]
 
     def _learn(self, pools: Sequence[Pool], rounds: int) -> None:
@@ -262,7 +271,7 @@ class Abilities:
         eta = self._fitted.predict(phi, psi)
         scatter = self._scatter(arms)
         passing = 1 / (1 + np.exp(-(eta[..., None] + scatter[:, None, None] * NODES)))
-        chance = np.asarray(passing @ _WEIGHTS)
+        chance = np.asarray(passing @ _WEIGHTS) * self._left(arms)
         everything = list(range(len(arms)))
         self._ceiling = _ceiling(counts, chance, everything, CEILING, CEILING_WEIGHT)
         for group, members in _grouped(arms, _asked).items():
@@ -284,7 +293,12 @@ class Abilities:
         return self._scattered * np.array([self._kappa(arm) for arm in arms])
 
     def _ceilings(self, arms: Sequence[Arm]) -> Floats:
-        return np.array([self._groups.get(_asked(arm), self._ceiling) for arm in arms])
+        """[arm, example]: the chance of passing of an able arm."""
+        groups = np.array([self._groups.get(_asked(arm), self._ceiling) for arm in arms])
+        return groups[:, None] * self._left(arms)
+
+    def _left(self, arms: Sequence[Arm]) -> Floats:
+        return np.array([self._spared.of(arm) for arm in arms]).reshape(len(arms), self._examples)
 
     def _worth(self, arm: Arm) -> tuple[Floats, Floats]:
         if arm.repeats_itself:
@@ -302,24 +316,26 @@ class Abilities:
         """The best n, and [arm, example]: the metric then, and how it moves with the predictor."""
         points = self._points(pools, centre, variance)
         ceilings = self._ceilings([pool.arm for pool in pools])
+        tiers, rows = _tiers(ceilings)
         at: list[int] = []
-        worth, bent = np.zeros((len(pools), len(LOGITS))), np.zeros((len(pools), len(LOGITS)))
-        means = np.sum([some.summed(len(pools)) for some in points], axis=0) / self._examples
-        for j, (pool, count) in enumerate(zip(pools, affordable, strict=True)):
+        worth, bent = np.zeros((len(tiers), len(LOGITS))), np.zeros((len(tiers), len(LOGITS)))
+        means = np.sum([some.summed(rows, len(tiers)) for some in points], axis=0) / self._examples
+        for pool, count, own in zip(pools, affordable, rows, strict=True):
             values, bends = self._worth(pool.arm)
-            under, bend = _under(float(ceilings[j]))
-            curve = _histogram(under[None, :], means[j][None, :])[0] @ values[:, :count]
+            levels = np.unique(own)
+            under, bend = _under(tiers[levels])
+            curve = _histogram(under, means[levels]).sum(axis=0) @ values[:, :count]
             at.append(int(np.argmax(curve >= curve.max() - AS_GOOD)))
-            worth[j] = np.interp(under, LOGITS, values[:, at[-1]])
-            bent[j] = np.interp(under, LOGITS, bends[:, at[-1]]) * bend
+            worth[levels] = np.interp(under, LOGITS, values[:, at[-1]])
+            bent[levels] = np.interp(under, LOGITS, bends[:, at[-1]]) * bend
         found, slopes = np.zeros(centre.shape), np.zeros(centre.shape)
         for some in points:
-            found[some.arms, some.examples] = some.mean(worth)
-            slopes[some.arms, some.examples] = some.mean(bent)
+            found[some.arms, some.examples] = some.mean(rows, worth)
+            slopes[some.arms, some.examples] = some.mean(rows, bent)
         for j, version in enumerate(versions):
             if version is not None:
                 density = self._density(pools[j], centre[[j]], variance[[j]])
-                chances = _chances(density, float(ceilings[j]), version)
+                chances = _chances(density, ceilings[j], version)
                 at[j], found[j], slopes[j] = self._cut(pools[j], chances, affordable[j], version)
         return at, found, slopes
 
@@ -356,7 +372,7 @@ class Abilities:
         j, e = np.nonzero(drawn)
         first = centre[j, e, None] + np.sqrt(variance[j, e])[:, None] * NODES
         x = (first[:, :, None] + scatter[j, None, None] * NODES).reshape(len(j), len(NODES) ** 2)
-        p = np.clip(ceilings[j, None] / (1 + np.exp(-x)), 1e-12, 1 - 1e-12)
+        p = np.clip(ceilings[j, e, None] / (1 + np.exp(-x)), 1e-12, 1 - 1e-12)
         k, m = counts.passes[j, e, None], counts.draws[j, e, None]
         weights = k * np.log(p) + (m - k) * np.log1p(-p)
         weights = np.exp(weights - weights.max(axis=1, keepdims=True))
@@ -392,13 +408,14 @@ class _Points:
         """[cell, logit]: the weights."""
         return self._binned(np.arange(len(self.arms)), len(self.arms))
 
-    def summed(self, arms: int) -> Floats:
-        """[arm, logit]: the weights, summed over each arm's cells."""
-        return self._binned(self.arms, arms)
+    def summed(self, rows: Indices, count: int) -> Floats:
+        """[row, logit]: the weights, summed over the cells of each row, of which [arm, example] tells."""
+        return self._binned(rows[self.arms, self.examples], count)
 
-    def mean(self, table: Floats) -> Floats:
-        """[cell]: the mean of what a table [arm, logit] says of the cell's values."""
-        flat, at = table.ravel(), self.below + table.shape[1] * self.arms[:, None]
+    def mean(self, rows: Indices, table: Floats) -> Floats:
+        """[cell]: the mean of what a table [row, logit] says of the cell's values."""
+        row = rows[self.arms, self.examples]
+        flat, at = table.ravel(), self.below + table.shape[1] * row[:, None]
         return np.asarray((self.low * flat[at] + self.high * flat[at + 1]).sum(axis=1))
 
     def _binned(self, rows: Indices, count: int) -> Floats:
@@ -416,7 +433,7 @@ class _Passing:
         self._at = np.nonzero(counts.draws)
         self._k = counts.passes[self._at][:, None]
         self._missed = counts.draws[self._at][:, None] - self._k
-        self._ceilings = ceilings[self._at[0], None]
+        self._ceilings = ceilings[self._at][:, None]
         self._shift = scatter[self._at[0], None] * NODES
 
     def __call__(self, eta: Floats) -> tuple[float, Floats, Floats]:
@@ -514,10 +531,10 @@ def _grouped(arms: Sequence[Arm], of: Callable[[Arm], Hashable]) -> dict[Hashabl
     return groups
 
 
-def _chances(density: Floats, ceiling: float, version: Kept | None) -> _Chances:
-    """What is believed of predictors, read as chances under a ceiling, and after a cut."""
+def _chances(density: Floats, ceilings: Floats, version: Kept | None) -> _Chances:
+    """What is believed of predictors, read as chances under the examples' ceilings, and after a cut."""
     s = 1 / (1 + np.exp(-LOGITS))
-    below = np.array([[ceiling * s]])  # [example, quantile, logit]
+    below = ceilings[:, None, None] * s  # [example, quantile, logit]
     steep = below * (1 - s)
     if version is not None:
         passing, failing = version.passing[..., None], version.failing[..., None]
@@ -536,13 +553,27 @@ def _chances(density: Floats, ceiling: float, version: Kept | None) -> _Chances:
 def _information(eta: Floats, ceilings: Floats) -> Floats:
     """What one draw tells of its predictor (Fisher's information)."""
     s = 1 / (1 + np.exp(-eta))
-    p = np.minimum(ceilings[:, None] * s, 1 - 1e-12)
+    p = np.minimum(ceilings * s, 1 - 1e-12)
     return np.asarray(p * (1 - s) ** 2 / (1 - p))
 
 
-def _under(ceiling: float) -> tuple[Floats, Floats]:
-    """The logits of chances that a ceiling bends, and how they move with those without one."""
+def _tiers(ceilings: Floats) -> tuple[Floats, Indices]:
+    """The ceilings that each arm has anywhere, arm by arm, and [arm, example]: which of them."""
+    rows = np.zeros(ceilings.shape, dtype=np.intp)
+    tiers: list[Floats] = []
+    count = 0
+    for own, ceiling in zip(rows, ceilings, strict=True):
+        levels, which = np.unique(ceiling, return_inverse=True)
+        own[:] = count + which
+        count += len(levels)
+        tiers.append(levels)
+    return np.concatenate(tiers), rows
+
+
+def _under(ceilings: Floats) -> tuple[Floats, Floats]:
+    """[ceiling, logit]: the logits of chances that it bends, and how they move with those without one."""
     s = 1 / (1 + np.exp(-LOGITS))
+    ceiling = ceilings[:, None]
     chance = np.clip(ceiling * s, CHANCE_MIN, 1 - CHANCE_MIN)
     rest = 1 - chance
     return np.log(chance) - np.log(rest), ceiling * s * (1 - s) / (chance * rest)
