@@ -15,7 +15,7 @@ from docker.types import LogConfig
 from sandbox import owner
 from sandbox.channel import AttachedStream, RunnerChannel, runner_command
 from sandbox.contract import SandboxBox
-from sandbox.engine import engine_errors
+from sandbox.engine import engine_errors, engine_time_s
 from sandbox.errors import OutOfMemory, SandboxError
 from sandbox.limits import Limits
 from sandbox.program import Program, RunResult
@@ -72,14 +72,20 @@ class DockerSandbox:
         self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="sandbox-start")
         self._boxes: set[DockerBox] = set()
         self._lock = threading.Lock()
+        self._ahead_s: float | None = None  # the engine's clock, of ours
 
     def prepare(self, *, study: str, limits: Limits, deadline_s: float) -> "DockerBox":
         """Begins to start a container; see `Sandbox.prepare`."""
+        name = owner.hold()
 
         def start() -> tuple[str, RunnerChannel]:
-            return self._start(study, limits, deadline_s)
+            try:
+                return self._start(name, study, limits, deadline_s)
+            except BaseException:
+                owner.release(name)
+                raise
 
-        box = DockerBox(self._client, self._starts.submit(start), self._forget)
+        box = DockerBox(self._client, name, self._starts.submit(start), self._forget)
         with self._lock:
             self._boxes.add(box)
         return box
@@ -97,17 +103,20 @@ class DockerSandbox:
         with self._lock:
             self._boxes.discard(box)
 
-    def _start(self, study: str, limits: Limits, deadline_s: float) -> tuple[str, RunnerChannel]:
+    def _start(
+        self, name: str, study: str, limits: Limits, deadline_s: float
+    ) -> tuple[str, RunnerChannel]:
         api = self._client.api
         with engine_errors("cannot start a container"):
+            labels = owner.labels(study, deadline_s, box=name, now_s=self._engine_time_s())
             try:
-                container = self._created(study, limits, deadline_s)
+                container = self._created(labels, limits, deadline_s)
             except ImageNotFound:
                 if self._rebuild is None:
                     raise
                 _log.warning("the image %s was removed: it is built again", self._image)
                 self._image = self._rebuild()
-                container = self._created(study, limits, deadline_s)
+                container = self._created(labels, limits, deadline_s)
             try:
                 streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
                 attached = api.attach_socket(container, params=streams)
@@ -123,7 +132,12 @@ class DockerSandbox:
                 raise
         return container, channel
 
-    def _created(self, study: str, limits: Limits, deadline_s: float) -> str:
+    def _engine_time_s(self) -> float:
+        if self._ahead_s is None:
+            self._ahead_s = engine_time_s(self._client) - time.time()
+        return time.time() + self._ahead_s
+
+    def _created(self, labels: dict[str, str], limits: Limits, deadline_s: float) -> str:
         """Creates a container that has not started yet."""
         created: str = self._client.api.create_container(
             self._image,
@@ -136,7 +150,7 @@ class DockerSandbox:
             working_dir="/",
             stdin_open=True,  # and closed with our connection: if we die, the runner ends
             network_disabled=True,
-            labels=owner.labels(study, deadline_s),
+            labels=labels,
             host_config=self._client.api.create_host_config(**self._walls(limits)),
         )["Id"]
         return created
@@ -171,10 +185,11 @@ class DockerBox(SandboxBox):
     def __init__(
         self,
         client: docker.DockerClient,
+        name: str,
         start: "Future[tuple[str, RunnerChannel]]",
         forget: Callable[["DockerBox"], None],
     ) -> None:
-        self._client, self._start, self._forget = client, start, forget
+        self._client, self._name, self._start, self._forget = client, name, start, forget
         self._closed = False
 
     def run(self, programs: Sequence[Program]) -> list[RunResult]:
@@ -202,6 +217,7 @@ class DockerBox(SandboxBox):
                 _remove(self._client, container)
                 channel.close()
         finally:
+            owner.release(self._name)
             self._forget(self)
 
 
@@ -242,7 +258,7 @@ def _last_words(
 
 def _events(client: docker.DockerClient, container: str) -> Iterator[dict[str, Any]]:
     """What became of a container; the end may not be known yet, and "oom" may come behind "die"."""
-    api, now_s = client.api, int(time.time())
+    api, now_s = client.api, int(engine_time_s(client))
     asked = {
         "since": now_s - EVENTS_BACK_S,
         "until": now_s + LAST_WORDS_S,

@@ -1,11 +1,15 @@
 """The way to the container engine: the one place where its errors become ours."""
 
+import datetime
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
 
 import docker
+import docker.utils
+from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import DockerException, ImageNotFound, NotFound
 
 from sandbox.errors import SandboxError
@@ -15,6 +19,7 @@ API_TIMEOUT_S = 60
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 CONNECTIONS = 64
 """Kept open to the engine: more than a worker has threads."""
+ZERO = datetime.timedelta()
 
 
 @contextmanager
@@ -46,7 +51,21 @@ def connect() -> docker.DockerClient:
     """
     with engine_errors("no container engine can be reached"):
         _knock()
-        return docker.from_env(timeout=API_TIMEOUT_S, max_pool_size=CONNECTIONS)
+        options = docker.utils.kwargs_from_env()
+        if "tls" not in options:
+            return _client(version="auto", **options)
+        # An engine's certificate is its own authority's. By itself, requests would rather believe a
+        # REQUESTS_CA_BUNDLE of the environment, and docker-py asks for the version as it is made.
+        with closing(_client(version=MINIMUM_DOCKER_API_VERSION, **options)) as first:
+            first.api.trust_env = False
+            version = first.api.version(api_version=False)["ApiVersion"]
+        client = _client(version=version, **options)
+        client.api.trust_env = False
+        return client
+
+
+def _client(**options: Any) -> docker.DockerClient:
+    return docker.DockerClient(timeout=API_TIMEOUT_S, max_pool_size=CONNECTIONS, **options)
 
 
 def expect_runtime(client: docker.DockerClient, runtime: str | None) -> None:
@@ -64,6 +83,18 @@ def expect_runtime(client: docker.DockerClient, runtime: str | None) -> None:
             f"the engine has no runtime {runtime!r}, only {', '.join(known) or 'its default'}",
             "Install it and register it in the engine's daemon.json, or leave [sandbox] runtime out.",
         )
+
+
+def engine_time_s(client: docker.DockerClient) -> float:
+    """The engine's clock, to the second, as unix time; on another machine it may differ from ours."""
+    text = str(client.api.info()["SystemTime"])
+    moment = datetime.datetime.fromisoformat(text[:19])  # nanoseconds not every Python reads
+    offset = text[19:].lstrip(".0123456789")
+    if offset not in ("", "Z"):
+        moment -= (
+            datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{offset}").utcoffset() or ZERO
+        )
+    return moment.replace(tzinfo=datetime.UTC).timestamp()
 
 
 def _knock() -> None:

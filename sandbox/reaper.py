@@ -1,21 +1,18 @@
-"""Removes the containers that a dead worker left, whatever step it died in."""
+"""Removes the containers that nobody wants any more, whatever step their worker died or gave up in."""
 
-import datetime
 import logging
 
 import docker
 from docker.errors import DockerException
 
 from sandbox import owner
-from sandbox.engine import engine_errors
-
-ZERO = datetime.timedelta()
+from sandbox.engine import engine_errors, engine_time_s
 
 _log = logging.getLogger(__name__)
 
 
 def reap(client: docker.DockerClient, *, now_s: float | None = None) -> list[str]:
-    """Removes the sandboxes that are past their deadline, or whose owner is gone.
+    """Removes the sandboxes that are past their deadline, whose owner is gone, or that we have given up.
 
     Args:
         client: of the engine to clean.
@@ -29,7 +26,7 @@ def reap(client: docker.DockerClient, *, now_s: float | None = None) -> list[str
         SandboxError: the engine cannot be asked.
     """
     with engine_errors("cannot list the containers"):
-        now_s = _engine_time_s(client) if now_s is None else now_s
+        now_s = engine_time_s(client) if now_s is None else now_s
         found = client.api.containers(all=True, filters={"label": owner.OWNER})
     removed = []
     for container in found:
@@ -41,15 +38,3 @@ def reap(client: docker.DockerClient, *, now_s: float | None = None) -> list[str
             else:
                 removed.append(container["Id"])
     return removed
-
-
-def _engine_time_s(client: docker.DockerClient) -> float:
-    """The engine's clock, to the second: it writes nanoseconds, which not every Python reads."""
-    text = str(client.api.info()["SystemTime"])
-    moment = datetime.datetime.fromisoformat(text[:19])
-    offset = text[19:].lstrip(".0123456789")
-    if offset not in ("", "Z"):
-        moment -= (
-            datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{offset}").utcoffset() or ZERO
-        )
-    return moment.replace(tzinfo=datetime.UTC).timestamp()

@@ -70,8 +70,8 @@ def guarded_redis(folder: Path, acl: str) -> Iterator[Guarded]:
     server = shutil.which("redis-server")
     assert server, "there is no redis-server; `make setup-tests` installs it as root"
     for name in ("ca", "stranger"):
-        _certificate(folder, name)
-    _certificate(folder, "server", by="ca")
+        certificate(folder, name)
+    certificate(folder, "server", by="ca")
     for role, password in PASSWORDS.items():
         acl = acl.replace(f"{role.upper()}_PASSWORD", password)
     (folder / "users.acl").write_text(f"{acl}\nuser admin on >{ADMIN} allkeys allchannels +@all\n")
@@ -111,7 +111,7 @@ def _wait_for(guarded: Guarded, process: "subprocess.Popen[bytes]") -> None:
                 return
 
 
-def _certificate(folder: Path, name: str, *, by: str | None = None) -> None:
+def certificate(folder: Path, name: str, *, by: str | None = None) -> None:
     """An authority's own certificate, or one for 127.0.0.1 by an authority."""
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     command += ["-nodes", "-days", "30", "-subj", f"/CN={name}"]

@@ -28,6 +28,8 @@ class PrivateEngine:
     folder: Path
     process: "subprocess.Popen[bytes] | None" = None
     starts: int = 0
+    listener: socket.socket | None = None
+    """Where it answers over TCP too, to clients that the certificates in its folder let in."""
 
     @property
     def url(self) -> str:
@@ -54,8 +56,18 @@ class PrivateEngine:
         ]
         command += [f"--config-file={self.folder}/daemon.json"]
         command += [f"--add-runtime={self.RUNTIME}={self.folder}/no-runtime"]
+        given: int = subprocess.DEVNULL
+        if self.listener is not None:
+            # Made out here: nobody outside of its network namespace could reach one of its own.
+            given = self.listener.fileno()
+            command += ["--host=fd://", "--tlsverify", f"--tlscacert={self.folder}/ca.pem"]
+            command += [f"--tlscert={self.folder}/server.pem", f"--tlskey={self.folder}/server.key"]
+            handing_over = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&0 0</dev/null'
+            command = ["sh", "-c", handing_over, "sh", *command]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=given, stdout=log, stderr=log, start_new_session=True
+            )
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             log_text = (self.folder / "log").read_text(errors="replace")[-4000:]
@@ -105,9 +117,11 @@ class PrivateEngine:
 
 
 @contextmanager
-def private_engine(folder: Path) -> Iterator[PrivateEngine]:
+def private_engine(
+    folder: Path, *, listener: socket.socket | None = None
+) -> Iterator[PrivateEngine]:
     """Starts one; afterwards nothing of it is left."""
-    engine = PrivateEngine(folder)
+    engine = PrivateEngine(folder, listener=listener)
     engine.disk.mkdir(parents=True, exist_ok=True)
     (folder / "daemon.json").write_text("{}")
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "bursar-test", str(engine.disk)]

@@ -25,6 +25,21 @@ def test_what_its_owner_still_wants_is_not_abandoned():
     assert not owner.is_abandoned(labels, float(labels[owner.DEADLINE]) - 1)
 
 
+def test_a_box_that_was_given_up_is_abandoned_whatever_becomes_of_it_later():
+    box = owner.hold()
+    labels = owner.labels("a-study", 60, box=box)
+    assert not owner.is_abandoned(labels, 0)
+    owner.release(box)
+    assert owner.is_abandoned(labels, 0)
+
+
+def test_what_boxes_another_process_wants_is_not_for_us_to_say():
+    labels = owner.labels("a-study", 60, box="never held here")
+    place, _, _ = labels[owner.OWNER].split(" ")
+    labels[owner.OWNER] = f"{place} {os.getppid()} {owner._started(os.getppid())}"
+    assert not owner.is_abandoned(labels, 0)
+
+
 def test_what_is_past_its_deadline_is_abandoned():
     labels = owner.labels("a-study", 60)
     assert owner.is_abandoned(labels, float(labels[owner.DEADLINE]) + 1)
