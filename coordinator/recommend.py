@@ -1,9 +1,12 @@
 """Recommend: from what is believed to the answer; here, so that search and report use one rule."""
 
 import bisect
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Final
+
+from scipy import stats
 
 from coordinator.beliefs import Belief
 from coordinator.lengths import Tokens
@@ -17,8 +20,9 @@ LOWER_BOUND: Final = 1.0
 """Standard errors (of the draws) that a config's value is marked down by in comparisons."""
 TIE: Final = 0.003
 """Configs within this of the best lower bound are as good: the cheapest of them is taken."""
-COST_ERRORS: Final = 2.3
-"""Standard errors (of the logarithm) by which a config's mean cost stays under the limit."""
+COST_CONFIDENCE: Final = 0.985
+"""That a config's mean cost is under the limit: by Student's law, as it was seen on few examples."""
+FREEDOM_MIN: Final = 3
 UNASKED_ERROR: Final = 0.1
 """The standard error of the mean cost, as a share of it, that is left of an arm once it was asked."""
 DEAR_ERRORS: Final = 2.0
@@ -41,10 +45,16 @@ def at_most(pool: Pool, tokens: Tokens, n: int) -> float:
     afford so little that they are never asked.
     """
     cost = tokens.cost(n, pool.price)
-    error = tokens.cost_std_error(n, pool.price) / max(1, cost)
+    error, seen = tokens.cost_std_error(n, pool.price) / max(1, cost), pool.examples
     if not pool.answers:
-        error = min(error, UNASKED_ERROR)
-    return cost * math.exp(COST_ERRORS * error)
+        error, seen = min(error, UNASKED_ERROR), len(pool.cells)
+    return cost * math.exp(_errors(seen) * error)
+
+
+@functools.cache
+def _errors(examples: int) -> float:
+    """Standard errors (of the logarithm) by which a mean over examples stays under a limit."""
+    return float(stats.t.ppf(COST_CONFIDENCE, max(FREEDOM_MIN, examples - 1)))
 
 
 def unaffordable(pool: Pool, tokens: Tokens, n: int, limit: int) -> bool:
