@@ -21,7 +21,7 @@ from study.rate_limit import Limits
 from study.spec import EndpointSpec
 from study.studies import Source
 from study.templates import Rendered
-from workers import announced
+from workers import announced, wire
 from workers.failures import CallFailed, InDoubt, OtherName, Refused, Unauthorised, translated
 
 REHEARSAL_KEY: Final = "rehearsal"
@@ -37,6 +37,8 @@ CONNECTIONS_MAX: Final = 1000
 """More than a worker has threads."""
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 """Above 128 answers of 100,000 tokens: a larger body is no answer."""
+VALUES_MAX: Final = 8_000_000
+"""Of an answer's JSON; each takes some 60 bytes once it is read: more are no answer."""
 _OTHER_NAME: Final = {
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
@@ -140,8 +142,10 @@ class Endpoint:
         )
         limits = httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=100)
         local = key == REHEARSAL_KEY
-        http_client = openai.DefaultHttpxClient(
-            timeout=timeout, limits=limits, trust_env=not local, follow_redirects=False
+        http_client = wire.bound(
+            openai.DefaultHttpxClient(
+                timeout=timeout, limits=limits, trust_env=not local, follow_redirects=False
+            )
         )
         if spec.provider == "azure":
             client: openai.OpenAI = openai.AzureOpenAI(
@@ -197,7 +201,8 @@ class Endpoint:
         begun_s = self._clock()
         try:
             create, arguments = self._request(rendered, model=model, params=params, n=n)
-            body, limits = self._body(create, arguments, deadline_s=begun_s + self._spec.timeout_s)
+            with wire.within(self._spec.timeout_s):
+                body, limits = self._body(create, arguments)
         except CallFailed:
             raise
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as exc:
@@ -243,25 +248,22 @@ class Endpoint:
         arguments = {"model": model, **given, "extra_body": extra or None}
         return create.with_streaming_response.create, arguments
 
-    def _body(
-        self, create: Callable[..., Any], arguments: dict[str, Any], *, deadline_s: float
-    ) -> tuple[bytes, Limits]:
+    def _body(self, create: Callable[..., Any], arguments: dict[str, Any]) -> tuple[bytes, Limits]:
         """The answer's bytes: read as they come, so that neither time nor size is without an end."""
-        pieces, size = [], 0
+        body = bytearray()  # not the pieces: each byte may come as one
         with create(**arguments) as response:
             limits = announced.limits(response.headers)
             for piece in response.iter_bytes():
-                pieces.append(piece)
-                size += len(piece)
-                if size > ANSWER_BYTES_MAX:
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
                     raise InDoubt(f"the answer is larger than {ANSWER_BYTES_MAX:,} bytes")
-                if self._clock() > deadline_s:
-                    raise InDoubt(f"the answer took longer than {self._spec.timeout_s:g} s")
-        return b"".join(pieces), limits
+        return bytes(body), limits
 
 
 def _read(body: bytes, *, latency_s: float, limits: Limits) -> Answer:
     """Read an answer; what is not one was paid for all the same, as far as anybody knows."""
+    if sum(map(body.count, (b"{", b"[", b","))) > VALUES_MAX:
+        raise InDoubt(f"the answer holds more than {VALUES_MAX:,} values")
     try:
         data = json.loads(body)
         completions = tuple(_completion(choice) for choice in data["choices"])
