@@ -35,6 +35,24 @@ def budgets(world: World, method: str) -> list[float]:
     return sorted({round(budget, 6) for budget in {*quarters, *world.budgets}})
 
 
+def commit() -> str | None:
+    """The commit of the code that runs, "-dirty" if files differ from it; None outside of git."""
+    try:
+        head, changed = (
+            subprocess.run(
+                ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for arguments in (
+                ("rev-parse", "--short", "HEAD"),
+                # What is written here is no part of what runs.
+                ("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head}-dirty" if changed else head
+
+
 def child(method: str, folder: Path) -> subprocess.Popen[str]:
     """The program of a method; one for all runs of a process."""
     if method not in _children:
@@ -112,12 +130,12 @@ def run(world: World, method: str, budget: float, folder: Path) -> dict[str, Any
     }
 
 
-def _unit(unit: tuple[str, int, list[tuple[str, float]], Path]) -> int:
+def _unit(unit: tuple[str, int, list[tuple[str, float]], Path, str | None]) -> int:
     """All runs on a world; each is written down when it is done."""
-    family, seed, jobs, out = unit
+    family, seed, jobs, out, code = unit
     world = worlds.world(family, seed)
     for method, budget in jobs:
-        done = run(world, method, budget, out.parent)
+        done = {**run(world, method, budget, out.parent), "commit": code}
         with out.open("a") as lines:
             lines.write(json.dumps(done) + "\n")
         print(
@@ -161,7 +179,7 @@ def _run_missing(arguments: argparse.Namespace, out: Path) -> None:
     seeds = SHORT_SEEDS if arguments.short else arguments.seeds
     first = SHORT_FIRST_SEED if arguments.short else arguments.first_seed
     known = {report.key(r) for r in report.read(out)}
-    units = []
+    units, code = [], commit()  # as it was when the processes began
     for seed in range(first, first + seeds):
         for family in arguments.families:
             world = worlds.world(family, seed)
@@ -177,8 +195,8 @@ def _run_missing(arguments: argparse.Namespace, out: Path) -> None:
                 and not (arguments.short and budget > world.budgets[SHORT_BUDGETS - 1])
             ]
             if jobs:
-                units.append((family, seed, jobs, out))
-    for method in {m for _, _, jobs, _ in units for m, _ in jobs} & set(environments.PACKAGES):
+                units.append((family, seed, jobs, out, code))
+    for method in {m for _, _, jobs, *_ in units for m, _ in jobs} & set(environments.PACKAGES):
         environments.python(method, folder=out.parent)  # before processes would make it at once
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
         for _ in pool.imap_unordered(_unit, units):
