@@ -138,7 +138,7 @@ class Field:
         self._gather()
         runners = [*self._all(), *self._samples()]
         pools = [runner.pool.frozen() for runner in runners]
-        ended = [[cell.ended for cell in runner.pool.cells] for runner in runners]
+        ended = [runner.pool.ended for runner in runners]
         return Glance(
             runners=runners,
             pools=pools,
@@ -205,7 +205,7 @@ class Field:
         self._costs = {
             draws: np.array([self._cost(runner, draws) for runner in self._seen]) for draws in DRAWS
         }
-        asked = [[cell.asked for cell in runner.pool.cells] for runner in self._seen]
+        asked = [runner.pool.asked for runner in self._seen]
         self._prospects = Prospects(view.outlook, np.array(asked, float) - view.glance.ended)
 
     def mean(self, runner: Runner) -> float:

@@ -99,7 +99,7 @@ class Lengths:
 
     def fit(self, pools: Sequence[Pool]) -> None:
         """Read all pools; what was believed before tells where to begin."""
-        seen = [pool for pool in pools if any(cell.calls for cell in pool.cells)]
+        seen = [pool for pool in pools if pool.answers]
         if seen:
             self._prompts.fit(seen, _prompt)
             self._answers.fit(seen, _answer)
@@ -209,7 +209,7 @@ class _Logs:
         means = np.ones((len(pools), self._examples))
         counts = np.zeros(means.shape)
         for j, pool in enumerate(pools):
-            for e, cell in enumerate(pool.cells):
+            for e, cell in enumerate([] if pool.untouched else pool.cells):
                 if cell.calls:
                     means[j, e], counts[j, e] = seen(cell)
         return means, counts

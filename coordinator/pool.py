@@ -4,6 +4,7 @@ import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from study.config import Arm
@@ -68,9 +69,29 @@ class Pool:
 
     def __init__(self, arm: Arm, examples: int, price: Price, cuts: Sequence[Arm] = ()) -> None:
         self.arm, self.price, self.cuts = arm, price, cuts
-        self.cells = [Cell() for _ in range(examples)]
         self.draws = self.examples = self.errors = 0
         self.answers = 0
+        self._size = examples
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """By example; made when first asked for, since most arms are only looked at."""
+        return [Cell() for _ in range(self._size)]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was planned yet."""
+        return "cells" not in self.__dict__
+
+    @property
+    def asked(self) -> list[int]:
+        """How many draws are planned so far, by example."""
+        return [0] * self._size if self.untouched else [cell.asked for cell in self.cells]
+
+    @property
+    def ended(self) -> list[int]:
+        """How many of them have come, or never will, by example."""
+        return [0] * self._size if self.untouched else [cell.ended for cell in self.cells]
 
     def record(self, index: int, result: Scored) -> None:
         """Take a result into its cell; one with an error says nothing, but its tokens count.
@@ -99,15 +120,11 @@ class Pool:
             cell.draws += result.draws
             cell.curve = dict(result.curve)
 
-    @property
-    def draws_out(self) -> list[int]:
-        """How many draws are planned or out, by example."""
-        return [cell.asked - cell.ended for cell in self.cells]
-
     def frozen(self) -> Self:
         """What was bought so far, for a thread to read while more results come."""
         pool = copy.copy(self)
-        pool.cells = list(self.cells)
+        if not self.untouched:
+            pool.cells = list(self.cells)
         return pool
 
 

@@ -2,7 +2,7 @@
 
 skopt has no conditional dimensions, no log integers that come back as ints, no constants and no
 memory of what it asked; `_Encoding` maps arms to what it can do. A told value can't be corrected
-in skopt, so each proposal is asked of a fresh optimizer that hears the best current estimates.
+in skopt, so a fresh optimizer hears the best current estimates whenever they have changed.
 """
 
 import threading
@@ -14,9 +14,11 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from skopt import Optimizer
+from skopt.acquisition import gaussian_ei
 from skopt.learning import ExtraTreesRegressor
 from skopt.space import Categorical, Real
 
+from coordinator.features import Floats
 from study import space as spaces
 from study.config import Arm
 from study.prices import Price
@@ -27,6 +29,8 @@ AHEAD: Final = 6
 TREES: Final = 12
 CANDIDATES: Final = 200
 """Points whose expected improvement skopt compares for one proposal."""
+OF_A_FIT: Final = 12
+"""Proposals of the same trees: their fit is what a proposal costs, and skopt's `ask(n)` fits for each."""
 REPEATS_MAX: Final = 64
 """Points drawn at random, where skopt repeats itself, before the space is held to be exhausted."""
 DESIGN_MIN: Final = 48
@@ -75,6 +79,7 @@ class SkoptProposer:
         self._sampling = np.random.default_rng([seed, 1])
         self._proposed: set[str] = set()
         self._values: dict[Arm, float] = {}
+        self._asked: deque[list[Any]] = deque()
         self._design = deque(self._encoding.design(prices, self._random))
         self._exhausted = False
 
@@ -89,7 +94,9 @@ class SkoptProposer:
 
     def tell(self, values: Mapping[Arm, float]) -> None:
         """The best current estimates of all arms tried."""
-        self._values = dict(values)
+        if values != self._values:
+            self._values = dict(values)
+            self._asked.clear()
 
     def propose(self) -> Arm | None:
         """The next arm: the design's, then skopt's, and a random one where skopt repeats itself."""
@@ -124,6 +131,12 @@ class SkoptProposer:
     def _ask(self) -> list[Any]:
         if len(self._values) < 2 or not self._encoding.dimensions:
             return self._encoding.random_point(self._random)
+        if not self._asked:
+            self._asked.extend(self._fitted())
+        return self._asked.popleft()
+
+    def _fitted(self) -> list[list[Any]]:
+        """What skopt asks for, and the best of other points by the same trees."""
         told = list(self._values.items())
         if len(told) > TOLD_MAX:
             newest, older = told[-TOLD_MAX // 2 :], told[: -TOLD_MAX // 2]
@@ -143,11 +156,15 @@ class SkoptProposer:
             random_state=int(self._random.integers(2**31)),
         )
         points = [self._encoding.point(arm) for arm, _ in told]
+        lowest = -max(value for _, value in told)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # skopt warns of repeated points; they are handled
             optimizer.tell(points, [-value for _, value in told])
             asked: list[Any] = optimizer.ask()
-        return asked
+            others = self._encoding.random_points((OF_A_FIT - 1) * CANDIDATES, self._random)
+            gains = gaussian_ei(others, optimizer.models[-1], lowest)
+        best = gains.reshape(-1, CANDIDATES).argmax(axis=1) + CANDIDATES * np.arange(OF_A_FIT - 1)
+        return [asked, *others[best].tolist()]
 
 
 class ProposerAhead:
@@ -302,6 +319,16 @@ class _Encoding:
             else float(random.random())
             for domain in self._open.values()
         ]
+
+    def random_points(self, count: int, random: np.random.Generator) -> Floats:
+        """[point, coordinate]: points, uniform in the space."""
+        columns = [
+            random.integers(len(domain.values), size=count).astype(float)
+            if isinstance(domain, Choice)
+            else random.random(count)
+            for domain in self._open.values()
+        ]
+        return np.stack(columns, axis=1)
 
     def design(self, prices: Mapping[str, Price], random: np.random.Generator) -> list[list[Any]]:
         """The first points: each model with each template, cheap models first, over and over.

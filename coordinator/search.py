@@ -107,6 +107,7 @@ class Search:
         self._stale: dict[int, None] = {}
         self._reread: dict[int, None] = {}
         self._changed: dict[int, None] = {}
+        self._kept: dict[int, tuple[int, list[Kept]]] = {}
         self._dry = False
         self._results = self._fitted_results = 0
         self._idle_at: tuple[int, int] | None = None
@@ -382,7 +383,7 @@ class Search:
         assert runner.tokens is not None  # noqa: S101
         return [
             ranked
-            for version in (None, *kept.cuts(runner.pool))
+            for version in (None, *self._cuts(runner))
             for ranked in recommend.estimates(
                 runner.pool,
                 runner.tokens if version is None else version.of(runner.tokens),
@@ -394,13 +395,21 @@ class Search:
             )
         ]
 
+    def _cuts(self, runner: Runner) -> list[Kept]:
+        """The cuts of an arm that may be better than it in full; kept until more of it was scored."""
+        draws, found = self._kept.get(runner.trial.number, (0, []))
+        if draws != runner.pool.draws:
+            draws, found = runner.pool.draws, kept.cuts(runner.pool)
+            self._kept[runner.trial.number] = draws, found
+        return found
+
     def _version(self, runner: Runner, best: Estimate | None) -> Kept | None:
         """The cut of an arm to go on with: of what it is best as, else what makes it affordable."""
         if best is not None:
             arm = best.config.arm
-            return next((c for c in kept.cuts(runner.pool) if c.arm == arm), None)
+            return next((c for c in self._cuts(runner) if c.arm == arm), None)
         assert runner.tokens is not None  # noqa: S101
-        for version in (None, *(shorter := kept.cuts(runner.pool))):
+        for version in (None, *(shorter := self._cuts(runner))):
             tokens = runner.tokens if version is None else version.of(runner.tokens)
             if tokens.cost(self._n[0], runner.pool.price) <= self._inference_limit:
                 return version
