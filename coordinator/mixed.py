@@ -203,6 +203,8 @@ class Reach:
     def _through(self, slopes: Floats) -> Floats:
         """[arm, column]: weighted sums of how predictors depend on w, in the basis."""
         examples, q, columns = self.border.shape
+        if self.local.shape[2] == 1:
+            return np.asarray(slopes @ (self.within - (self.local.mT @ self.border)[:, 0]))
         taken = self._weighted(slopes).T @ self.border.reshape(examples * q, columns)
         return np.asarray(slopes.sum(axis=1)[:, None] * self.within - taken)
 

@@ -1,9 +1,10 @@
 """Reading: what is believed once all results were read; here, since a thread does it beside the loop."""
 
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from coordinator import recommend
 from coordinator.beliefs import Floats, Model, Outlook
@@ -14,6 +15,9 @@ from coordinator.runner import Runner
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+REST: Final = 15.0
+"""So many times a reading's CPU time goes by before the next: a tenth of a core is for all of the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +116,46 @@ def read(
     return Reading(model=model, lengths=lengths, view=view)
 
 
+class Beside(ThreadPoolExecutor):
+    """Does what it is given in a thread, and rests afterwards in proportion to the CPU time it took.
+
+    Args:
+        clock: seconds.
+        cpu: seconds of CPU time that the calling thread has had.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
+    ) -> None:
+        super().__init__(1, "reader")
+        self._clock, self._cpu = clock, cpu
+        self._until_s = clock()
+
+    @property
+    def rested(self) -> bool:
+        """Whether what was done last is long enough ago."""
+        return self._clock() >= self._until_s
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do it, in the thread."""
+
+        def measured() -> T:
+            began_s = self._cpu()
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                self._until_s = self._clock() + REST * (self._cpu() - began_s)
+
+        return super().submit(measured)
+
+
 class AtOnce(Executor):
-    """Does what it is given before it answers, instead of in a thread."""
+    """Does what it is given before it answers, instead of in a thread; it needs no rest."""
+
+    rested = True
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Do it."""

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ from coordinator.kept import Kept
 from coordinator.lengths import Lengths
 from coordinator.plan import Work
 from coordinator.proposer import Proposer, ProposerAhead, SkoptProposer
-from coordinator.reading import AtOnce, Reading
+from coordinator.reading import AtOnce, Beside, Reading
 from coordinator.runner import Runner
 from study import cuts, money
 from study.config import Arm
@@ -29,6 +29,8 @@ from study.trials import Estimate, Trial, TrialState
 
 REFIT_GROWTH: Final = 0.12
 """The model reads everything again when there is this share more of results than the last time."""
+REFIT_GROWTH_MOST: Final = 0.35
+"""With so many more it doesn't wait until the reader is rested: beliefs grow too old to choose by."""
 REFIT_GROWTH_DRY: Final = 0.03
 """The same where no step is worth its money, as far as results were read."""
 REFIT_MIN: Final = 4
@@ -88,7 +90,7 @@ class Search:
         self._model = _model(count_metric, self._sign, space, len(self._examples))
         self._lengths = Lengths(space, len(self._examples))
         self._proposer = proposer or ProposerAhead(SkoptProposer(space, prices=prices, seed=seed))
-        self._reader: Executor = AtOnce() if proposer else ThreadPoolExecutor(1, "reader")
+        self._reader: AtOnce | Beside = AtOnce() if proposer else Beside()
         self._reading: Future[Reading] | None = None
         self._field = Field(
             model=self._model,
@@ -274,7 +276,8 @@ class Search:
 
     def _learn(self) -> None:
         """Read the results again if enough have come since the last time; use what was read."""
-        if self._reading is None and self._may_learn(REFIT_GROWTH):
+        growth = REFIT_GROWTH if self._reader.rested else REFIT_GROWTH_MOST
+        if self._reading is None and self._may_learn(growth):
             self._read()
         if self._reading is not None and self._reading.done():
             self._take_in(self._reading.result())

@@ -5,8 +5,9 @@ import threading
 from typing import Any
 
 import pytest
+from skopt import Optimizer
 
-from coordinator.proposer import DESIGN_MIN, ProposerAhead, SkoptProposer
+from coordinator.proposer import DESIGN_MIN, OF_A_FIT, ProposerAhead, SkoptProposer
 from study import space
 from study.config import Arm
 
@@ -76,6 +77,23 @@ def test_proposals_go_where_the_values_are_high() -> None:
         told[arm] = -abs(arm.params.get("temperature", -1.0) - 0.3)
     late = list(told.values())[DESIGN_MIN + 5 :]
     assert sum(value > -0.25 for value in late) > len(late) / 2
+
+
+def test_what_is_told_once_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+
+    def counted(*args: Any, **kwargs: Any) -> Optimizer:
+        fits.append(args)
+        return Optimizer(*args, **kwargs)
+
+    monkeypatch.setattr("coordinator.proposer.Optimizer", counted)
+    source = proposer()
+    told = {arm: float(i) for i, arm in enumerate(proposed(source, DESIGN_MIN))}
+    for values, count in ((told, 1), (told, 1), ({**told, next(iter(told)): 99.0}, 2)):
+        source.tell(values)
+        arms = [source.propose() for _ in range(OF_A_FIT // 2)]
+        assert len({arm.key for arm in arms if arm} - {arm.key for arm in told}) == len(arms)
+        assert len(fits) == count
 
 
 def test_a_finite_space_is_proposed_in_full_without_repeats() -> None:
