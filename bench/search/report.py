@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 
 from bench.search.peers import environments
-from coordinator.recommend import COST_ERRORS
 
 Run = Mapping[str, Any]
 Key = tuple[str, str, int, float]
@@ -64,7 +63,7 @@ WHY: Final = {
     "The more so where the best heat lies at the rim of what was tried.",
     "quarter": "With so little money few arms are seen at all, each on a handful of examples.",
     "broke": "A cost is known from the examples seen, at most 20 of 164 and fewer with little money; a few "
-    f"long ones that weren't seen are more than the margin of {COST_ERRORS:g} standard errors of it.",
+    "long ones that weren't seen are more than the margin that is kept for them.",
     "within": "The largest of many uncertain values is recommended, so that the value reported is too high "
     "where little was seen (*bias*); the reported error holds the winner's own doubt, not that of having "
     "chosen it.",
