@@ -28,7 +28,7 @@ RIGHT: Final = json.dumps(
 ).encode()
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 GZIP: Final = OK + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
-CHUNKED: Final = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKED: Final = OK + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 TIMEOUT_S: Final = 0.5
 MEMORY_MB: Final = 1000
 """Above the 64 MiB that an answer may have, four times over, and what a worker takes besides."""
