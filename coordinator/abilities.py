@@ -464,7 +464,7 @@ def _lead_features(space: SearchSpace) -> Features:
             Block(name="constant", columns=features.constant, scale=1.5),
             Block(name="model", columns=models, scale=1.2),
             Block(name="template", columns=templates, scale=0.4),
-            Block(name="both", columns=features.together(models, templates), scale=0.4),
+            Block(name="both", columns=features.together(models, templates), scale=0.8),
             *features.of_parameters(space, 0.5),
         ],
         space,
