@@ -26,7 +26,8 @@ WORKERS: Final = 2
 EXAMPLES: Final = 16
 CALLS: Final = 60
 """About so many calls a study makes: mishaps strike within them."""
-DEADLINE_S: Final = 300.0
+DEADLINE_S: Final = 900.0
+"""What hangs does so for good; on a machine that others use a whole study may take minutes."""
 RESUMES_MAX: Final = 20
 KINDS: Final = (
     "worker killed", "coordinator killed", "Redis killed", "broker flushed", "worker cut off",

@@ -12,7 +12,7 @@ import pytest
 from .processes import Zygote
 from .schedule import Outcome, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2000)]
 
 SEEDS: Final = range(12)
 AT_ONCE: Final = 4
