@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -117,9 +118,13 @@ class AttachedStream(SocketStream):
         return self._complaint.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
-        """Hangs up, also for the file that docker-py has made of the socket."""
+        """Hangs up, whoever still holds the socket: docker-py's response does, where there is TLS."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._attached.close()
         super().close()
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed by now
+            self._attached._response.close()
 
 
 class RunnerChannel:
