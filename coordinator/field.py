@@ -167,27 +167,32 @@ class Field:
         """
         if self.full or self._prospects is None:
             return []
-        known = {runner.arm.key for runner in [*self.runners, *self._candidates, *self._shelf]}
-        drawn = self._proposer.sample(SAMPLES)
+        known, drawn = self._known(), self._proposer.sample(SAMPLES)
         return [self._runner(arm, -1) for arm in drawn if arm.key not in known]
+
+    def _known(self) -> dict[str, Runner]:
+        """By the arm's key: who was begun or may be, proposed or drawn."""
+        runners = [*self.runners, *self._candidates, *self._shelf]
+        return {runner.arm.key: runner for runner in runners}
 
     def _screened(self, view: View) -> View:
         """Keep the most promising of the candidates and the samples: the view of those and the trials."""
-        begun = set(self.runners)
+        begun, known = set(self.runners), self._known()
         means, look = view.outlook.means, np.diag(view.outlook.covariance)
         promise = means + np.sqrt(np.maximum(0.0, look))
         trials, spare = [], []
         for i, runner in enumerate(view.glance.runners):
             if runner in begun:
                 trials.append(i)
-            elif not self.full:
+            elif not self.full and known.get(runner.arm.key, runner) is runner:
                 spare.append(i)
                 if not self._may_be_afforded(runner):
                     promise[i] = -np.inf
         best = sorted(spare, key=lambda i: -promise[i])[:CANDIDATES]
         kept = [view.glance.runners[i] for i in sorted(best)]
         unseen = [c for c in self._candidates if c not in set(view.glance.runners)]
-        self._shelf += [c for c in self._candidates if c not in {*kept, *unseen}]
+        shelf = [*self._shelf, *self._candidates]
+        self._shelf = [c for c in shelf if c not in {*kept, *unseen}]
         self._candidates = kept + unseen
         return view.of_some(trials + sorted(best))
 
@@ -413,10 +418,11 @@ class Field:
             self.waiting = False
             return False
         self._proposer.tell(self._told())
-        came = False
+        came, known = False, self._known()
         while len(self._candidates) < CANDIDATES + PROPOSALS and (arm := self._proposer.propose()):
-            came = True
-            self._candidates.append(self._runner(arm, -1))
+            if arm.key not in known:
+                came, known[arm.key] = True, self._runner(arm, -1)
+                self._candidates.append(known[arm.key])
         while self._proposer.exhausted and self._shelf and len(self._candidates) < CANDIDATES:
             self._candidates.append(self._shelf.pop())
         self.waiting = not self._candidates and not self._proposer.exhausted
