@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from study import connection
+from study import connection, scripts
+from tests.redis_clock import Clocked, on_our_clock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -101,6 +102,15 @@ def client(redis_url: str) -> Iterator[connection.Client]:
     opened = connection.connect(redis_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def clocked(client: connection.Client, monkeypatch: pytest.MonkeyPatch) -> Clocked:
+    """The empty database with a clock that stands still until it is set, for the rate limit."""
+    monkeypatch.setattr(scripts, "source", on_our_clock(scripts.source))
+    made = Clocked(client)
+    made.at(made.now_ms)
+    return made
 
 
 @pytest.fixture

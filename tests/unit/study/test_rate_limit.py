@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from study import scripts
 from study.connection import Client
 from study.rate_limit import (
     AGAIN_MS_MAX,
@@ -29,54 +28,9 @@ from study.rate_limit import (
     Turn,
     share_of,
 )
+from tests.redis_clock import FIRST_MS, Clocked
 
-CLOCK = "redis.call('TIME')"
 WAIT_S = 20.0
-FIRST_MS = 1_000_000
-
-
-@dataclass
-class Clocked:
-    """Redis with a clock of ours, so that minutes pass at once."""
-
-    client: Client
-    now_ms: float = FIRST_MS
-
-    def at(self, now_ms: float) -> None:
-        self.now_ms = now_ms
-        s, us = divmod(round(now_ms * 1000), 10**6)
-        with self.client.pipeline() as pipe:
-            pipe.hset("clock", mapping={"s": s, "us": us})
-            pipe.expire("clock", 600)
-            pipe.execute()
-
-    def later(self, ms: float) -> None:
-        self.at(self.now_ms + ms)
-
-    def limit(
-        self, requests: int | None = None, tokens: int | None = None, *, model: str = "m"
-    ) -> RateLimit:
-        return RateLimit(
-            self.client,
-            endpoint="host/v1",
-            model=model,
-            requests_per_minute=requests,
-            tokens_per_minute=tokens,
-        )
-
-
-@pytest.fixture
-def clocked(client: Client, monkeypatch: pytest.MonkeyPatch) -> Clocked:
-    source = scripts.source
-
-    def on_our_clock(verb: str) -> str:
-        assert source(verb).count(CLOCK) == (verb != "learn"), verb
-        return source(verb).replace(CLOCK, "redis.call('HMGET', 'clock', 's', 'us')")
-
-    monkeypatch.setattr(scripts, "source", on_our_clock)
-    made = Clocked(client)
-    made.at(FIRST_MS)
-    return made
 
 
 def booked(limit: RateLimit, tokens: int = 1, *, wait_s_max: float = 1e6) -> float:
