@@ -23,7 +23,6 @@ PLAIN_PAGES: Final = (
 )  # fmt: skip
 OPEN: Final = {"/metrics", "/healthcheck"}
 """Flower asks nobody for a password there."""
-ENDED: Final = {"SUCCESS", "FAILURE"}
 
 
 class Flower:
@@ -62,14 +61,9 @@ class Flower:
         """Until a worker has told all about itself."""
         _wait_until(lambda: any(one.get("stats") for one in self.api(PLAIN_PAGES[6]).values()))
 
-    def wait_for_tasks(self) -> None:
-        """Until some task has ended, and none is under way."""
-        _wait_until(
-            lambda: (
-                (tasks := self.api("/api/tasks"))
-                and {task["state"] for task in tasks.values()} <= ENDED
-            )
-        )
+    def wait_for_task(self, state: str) -> None:
+        """Until it shows a task that ended so."""
+        _wait_until(lambda: any(task["state"] == state for task in self.api("/api/tasks").values()))
 
     def pages(self) -> Iterator[str]:
         """All pages, also those of each worker and each task."""

@@ -177,7 +177,7 @@ def test_no_secret_is_left_anywhere(
         command_lines = b"".join(
             Path(f"/proc/{process}/cmdline").read_bytes() for process in (worker.pid, os.getpid())
         )
-        flower.wait_for_tasks()
+        flower.wait_for_task("FAILURE" if judge == "breaking" else "SUCCESS")
         pages = {page: flower.fetch(page) for page in flower.pages()}
         refused = {page: flower.fetch(page, with_password=False) for page in PLAIN_PAGES}
     with redis.Redis.from_url(guarded_url) as client:
