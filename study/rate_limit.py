@@ -203,4 +203,4 @@ def arguments(load: Load, wait_s_max: float) -> list[int]:
     slow = [UNKNOWN_MS, PACE_MS, PACE_MS_MAX]
     counted = [load.answers_tokens, load.prompt_tokens, int(load.is_counted)]
     waits = [MINUTE_MS + SLACK_MS, BURST_MS, wait_ms, AGAIN_MS_MAX]
-    return [counted[0] + counted[1], *waits, *slow, LEARNED_MS, *counted]
+    return [counted[0] + counted[1], *waits, *slow, LEARNED_MS, *counted, SPELL_MS]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from study import connection, scripts
+from study import connection
 from tests.redis_clock import Clocked, on_our_clock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -105,12 +105,10 @@ def client(redis_url: str) -> Iterator[connection.Client]:
 
 
 @pytest.fixture
-def clocked(client: connection.Client, monkeypatch: pytest.MonkeyPatch) -> Clocked:
+def clocked(client: connection.Client) -> Iterator[Clocked]:
     """The empty database with a clock that stands still until it is set, for the rate limit."""
-    monkeypatch.setattr(scripts, "source", on_our_clock(scripts.source))
-    made = Clocked(client)
-    made.at(made.now_ms)
-    return made
+    with on_our_clock(client) as clock:
+        yield clock
 
 
 @pytest.fixture
