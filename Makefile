@@ -5,7 +5,7 @@ PYTHON := sh scripts/python
 IN_ENV := set -a; . ./.bursar/env; set +a;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test fuzz check lint types bench bench-search bench-search-short bench-sandbox bench-sandbox-speed bench-scale chaos down clean
+.PHONY: help setup setup-tests demo test fuzz check lint types bench bench-search bench-search-short bench-search-cost bench-sandbox bench-sandbox-speed bench-scale chaos down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
@@ -45,6 +45,9 @@ bench-search: setup ## the search against FLAML, Optuna and chance, on worlds of
 bench-search-short: setup ## the same on few worlds, for every day
 	@$(IN_ENV) .venv/bin/python -m bench.search.run --short $(ARGS)
 
+bench-search-cost: setup ## whether slots wait for the search, and what it takes of a core: docs/benchmarks/search-cost.md
+	@$(IN_ENV) .venv/bin/python -m bench.search_cost docs/benchmarks/search-cost.md
+
 bench-sandbox: setup ## verdicts on recorded programs against those recorded: ARGS="--share 0.03"
 	@$(IN_ENV) .venv/bin/python bench/sandbox_agreement.py $(ARGS)
 
@@ -52,8 +55,7 @@ bench-sandbox-speed: setup ## programs a second, against a docker run for each: 
 	@$(IN_ENV) .venv/bin/python bench/sandbox_speed.py docs/benchmarks/sandbox-speed.md
 
 bench-scale: setup ## idle slots, proposals, results a second, memory: bench/README.md
-	@$(IN_ENV) .venv/bin/python -m bench.idle
-	@$(IN_ENV) .venv/bin/python -m bench.proposals
+	@$(IN_ENV) .venv/bin/python -m bench.search_cost
 	@$(IN_ENV) .venv/bin/python bench/throughput.py
 	@$(IN_ENV) .venv/bin/python bench/memory.py
 

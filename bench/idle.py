@@ -158,6 +158,68 @@ def crowd(seed: int, examples: int) -> worlds.World:
     return world
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a study did to its slots.
+
+    Args:
+        slots: what they had to do.
+        trials: how many arms were begun.
+        finished: why there was nothing more to do, if that was so.
+        seconds: how long it went.
+        cpu_s: CPU time of the search, and of the loop.
+    """
+
+    slots: Slots
+    trials: int
+    finished: str | None
+    seconds: float
+    cpu_s: float
+
+    @property
+    def all_s(self) -> float:
+        """Slot-seconds until the last evaluation was sent."""
+        return self.slots.count * self.slots.sent_s
+
+    @property
+    def idle(self) -> float:
+        """The share of them that was idle for want of work."""
+        return (self.slots.start_s + self.slots.middle_s) / self.all_s
+
+    @property
+    def search(self) -> float:
+        """The share of a core that the search takes."""
+        return self.cpu_s / self.seconds
+
+
+def run(
+    *,
+    slots: int = 64,
+    call_s: float = 1.0,
+    seconds: float = 60.0,
+    world_name: str = "crowd-100",
+    examples: int = 164,
+    budget_usd: float = 20.0,
+) -> Measured:
+    """Run a study for so many seconds."""
+    world = world_of(world_name, examples)
+    endpoint = Endpoint(world_name, examples)
+    search = simulate.search_of(world, budget=budget_usd, seed=0, ahead=True)
+    busy = Slots(slots, call_s)
+    try:
+        taken_s, cpu_s = measure(search, endpoint, busy, round(budget_usd * worlds.DOLLAR), seconds)
+    finally:
+        search.close()
+        endpoint.close()
+    return Measured(
+        slots=busy,
+        trials=len(search.trials),
+        finished=search.finished,
+        seconds=taken_s,
+        cpu_s=cpu_s,
+    )
+
+
 def main() -> None:
     """Run, and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -168,25 +230,25 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=164, help="of which all are tuned on")
     parser.add_argument("--budget", type=float, default=20.0, help="dollars: never what lacks")
     arguments = parser.parse_args()
-    world = world_of(arguments.world, arguments.examples)
-    endpoint = Endpoint(arguments.world, arguments.examples)
-    search = simulate.search_of(world, budget=arguments.budget, seed=0, ahead=True)
-    slots = Slots(arguments.slots, arguments.call_seconds)
-    money = round(arguments.budget * worlds.DOLLAR)
-    try:
-        seconds, cpu_s = measure(search, endpoint, slots, money, arguments.seconds)
-    finally:
-        search.close()
-        endpoint.close()
-    whole_s = slots.count * slots.sent_s
+    found = run(
+        slots=arguments.slots,
+        call_s=arguments.call_seconds,
+        seconds=arguments.seconds,
+        world_name=arguments.world,
+        examples=arguments.examples,
+        budget_usd=arguments.budget,
+    )
+    slots, whole_s = found.slots, found.all_s
     print(
-        f"{slots.count} slots, {slots.call_s:g} s calls, {len(world.tuned)} examples, {seconds:.1f} s: "
-        f"{slots.calls} calls, {len(search.trials)} trials ({search.finished or 'not finished'})\n"
-        f"idle for want of work {(slots.start_s + slots.middle_s) / whole_s:.2%}: "
+        f"{slots.count} slots, {slots.call_s:g} s calls, {arguments.examples} examples, "
+        f"{found.seconds:.1f} s: {slots.calls} calls, {found.trials} trials "
+        f"({found.finished or 'not finished'})\n"
+        f"idle for want of work {found.idle:.2%}: "
         f"start {slots.start_s / whole_s:.2%}, middle {slots.middle_s / whole_s:.2%} "
         f"(nothing worth its money {slots.settled_s / whole_s:.2%}); "
-        f"end {slots.after_s(seconds):.0f} slot-seconds in {seconds - slots.sent_s:.1f} s\n"
-        f"search {cpu_s / seconds:.1%} of a core"
+        f"end {slots.after_s(found.seconds):.0f} slot-seconds in "
+        f"{found.seconds - slots.sent_s:.1f} s\n"
+        f"search {found.search:.1%} of a core"
     )
 
 

@@ -399,9 +399,11 @@ class _Points:
     @classmethod
     def of(cls, arms: Indices, examples: Indices, x: Floats, weights: Floats) -> "_Points":
         """Split each value's weight between the two logits that it lies between."""
-        place = (np.clip(x, LOGITS[0], LOGITS[-1]) - LOGITS[0]) / (LOGITS[1] - LOGITS[0])
-        below = np.minimum(place.astype(np.intp), len(LOGITS) - 2)
-        high = weights * (place - below)
+        place = (x - LOGITS[0]) / (LOGITS[1] - LOGITS[0])
+        np.clip(place, 0, np.nextafter(len(LOGITS) - 1, 0), out=place)
+        below = place.astype(np.intp)
+        place -= below
+        high = weights * place
         return cls(arms=arms, examples=examples, below=below, low=weights - high, high=high)
 
     def density(self) -> Floats:
@@ -416,7 +418,8 @@ class _Points:
         """[cell]: the mean of what a table [row, logit] says of the cell's values."""
         row = rows[self.arms, self.examples]
         flat, at = table.ravel(), self.below + table.shape[1] * row[:, None]
-        return np.asarray((self.low * flat[at] + self.high * flat[at + 1]).sum(axis=1))
+        low, high = flat.take(at), flat[1:].take(at)
+        return np.asarray(np.vecdot(self.low, low) + np.vecdot(self.high, high))
 
     def _binned(self, rows: Indices, count: int) -> Floats:
         at = (self.below + len(LOGITS) * rows[:, None]).ravel()

@@ -64,19 +64,20 @@ class Pool:
         price: of the arm's model.
         cuts: the arms that would have given the same answers, cut.
 
-    `draws` counts the scored ones, `examples` those that have any, `answers` what was paid for.
+    `size` is how many examples there are, `draws` counts the scored ones, `examples` those that have any,
+    `answers` what was paid for.
     """
 
     def __init__(self, arm: Arm, examples: int, price: Price, cuts: Sequence[Arm] = ()) -> None:
         self.arm, self.price, self.cuts = arm, price, cuts
         self.draws = self.examples = self.errors = 0
         self.answers = 0
-        self._size = examples
+        self.size = examples
 
     @cached_property
     def cells(self) -> list[Cell]:
         """By example; made when first asked for, since most arms are only looked at."""
-        return [Cell() for _ in range(self._size)]
+        return [Cell() for _ in range(self.size)]
 
     @property
     def untouched(self) -> bool:
@@ -86,12 +87,12 @@ class Pool:
     @property
     def asked(self) -> list[int]:
         """How many draws are planned so far, by example."""
-        return [0] * self._size if self.untouched else [cell.asked for cell in self.cells]
+        return [0] * self.size if self.untouched else [cell.asked for cell in self.cells]
 
     @property
     def ended(self) -> list[int]:
         """How many of them have come, or never will, by example."""
-        return [0] * self._size if self.untouched else [cell.ended for cell in self.cells]
+        return [0] * self.size if self.untouched else [cell.ended for cell in self.cells]
 
     def record(self, index: int, result: Scored) -> None:
         """Take a result into its cell; one with an error says nothing, but its tokens count.

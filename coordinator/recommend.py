@@ -47,7 +47,7 @@ def at_most(pool: Pool, tokens: Tokens, n: int) -> float:
     cost = tokens.cost(n, pool.price)
     error, seen = tokens.cost_std_error(n, pool.price) / max(1, cost), pool.examples
     if not pool.answers:
-        error, seen = min(error, UNASKED_ERROR), len(pool.cells)
+        error, seen = min(error, UNASKED_ERROR), pool.size
     return cost * math.exp(_errors(seen) * error)
 
 
@@ -65,7 +65,7 @@ def unaffordable(pool: Pool, tokens: Tokens, n: int, limit: int) -> bool:
 
 def seen_enough(pool: Pool) -> bool:
     """Whether an arm was seen on examples enough to be recommended."""
-    return pool.examples >= EXAMPLES_SHARE * len(pool.cells)
+    return pool.examples >= EXAMPLES_SHARE * pool.size
 
 
 def estimates(
