@@ -94,7 +94,7 @@ def attacks() -> Iterator[Attack]:
             name=name,
             judged="data",
             program=Program(source=source, check="pass"),
-            expected=(test_outliving.verdict_of(source),),
+            expected=test_outliving.verdicts_of(source),
             after=test_outliving.LOOK_AROUND,
         )
 

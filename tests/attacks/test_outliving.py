@@ -4,6 +4,7 @@ import pytest
 
 from sandbox import Exchange, Program, SandboxBox
 from sandbox.containers import FIRST_UID
+from tests.attacks.test_the_judges_wire import SEARCH
 
 pytestmark = pytest.mark.docker
 
@@ -57,15 +58,17 @@ LEAVINGS = {
 }
 
 
-def verdict_of(source: str) -> str:
-    """What it gets itself."""
-    return "fail:left_early" if "os._exit(0)" in source[-12:] else "pass"
+def verdicts_of(source: str) -> tuple[str, ...]:
+    """What it gets itself; one that leaves a process that never rests may not get to its end in time."""
+    if "while True" in source:
+        return ("pass", "timeout")
+    return ("fail:left_early",) if "os._exit(0)" in source[-12:] else ("pass",)
 
 
 @pytest.mark.parametrize("name", LEAVINGS)
 def test_nothing_is_left_for_the_next_program(name: str, box: SandboxBox) -> None:
     before, after = box.run([Program(source=LEAVINGS[name], check="pass"), LOOK_AROUND])
-    assert before.verdict == verdict_of(LEAVINGS[name])
+    assert before.verdict in verdicts_of(LEAVINGS[name])
     assert after.passed, after.detail
 
 
@@ -83,22 +86,6 @@ def test_a_program_sees_nothing_of_the_one_before(box: SandboxBox) -> None:
     assert after.passed, after.detail
 
 
-# Looks for a text, of which it holds another form only, in all that a process may read of its own memory.
-SEARCH = """
-import ctypes
-def find(text):
-    for row in [row.split() for row in open('/proc/self/maps')]:
-        first, last = (int(number, 16) for number in row[0].split('-'))
-        if row[1].startswith('rw'):
-            data = ctypes.string_at(first, last - first)
-            place = data.find(text)
-            while place >= 0:
-                if data[place : place + len(text) + 1] == text + b'!':
-                    raise LookupError('it is there')
-                place = data.find(text, place + 1)
-"""
-
-
 @pytest.mark.parametrize("where", ["check", "message", "source", "output"])
 def test_what_was_freed_holds_nothing_of_the_program_before(where: str, box: SandboxBox) -> None:
     marker = "Brunhilde" * 40 + "!"
@@ -109,8 +96,8 @@ def test_what_was_freed_holds_nothing_of_the_program_before(where: str, box: San
         "source": Program(source=f"f = {marker!r}", check="pass"),
         "output": Program(source="print('Brunhilde' * 40 + '!')", exchanges=expected),
     }[where]
-    search = f"{SEARCH}\nfind(b'Brunhilde')\n"
-    seeing = Program(source=f"{SEARCH}\nf = b'Brun' + b'hilde!'\nfind(f[:-1])", check="pass")
+    search = f"{SEARCH}find(b'Brunhilde', b'!')\n"
+    seeing = Program(source=f"{SEARCH}f = b'Brun' + b'hilde!'\nfind(f[:-1], b'!')", check="pass")
     box.run([first])
     *_, found, seen = box.run([first, Program(source=search, check="pass"), seeing])
     assert found.passed, found.detail

@@ -24,6 +24,19 @@ FULL = (
 )
 SYSCALL = "import ctypes, os\ndef call(*a):\n    libc = ctypes.CDLL(None, use_errno=True)\n"
 SYSCALL += "    if libc.syscall(*a) < 0: raise OSError(ctypes.get_errno(), 'no')\n"
+# Looks for a text, which it holds itself with nothing behind it, in all of its memory that can be written.
+SEARCH = """import ctypes
+def find(text, behind):
+    for row in [row.split() for row in open('/proc/self/maps')]:
+        first, last = (int(number, 16) for number in row[0].split('-'))
+        if row[1].startswith('rw'):
+            data = ctypes.string_at(first, last - first)
+            place = data.find(text)
+            while place >= 0:
+                if data[place + len(text) : place + len(text) + 1] in behind:
+                    raise LookupError('it is there')
+                place = data.find(text, place + 1)
+"""
 
 ATTACKS = {
     # Choosing the judge: a check is moved into the program's process by the check alone.
@@ -90,6 +103,12 @@ ATTACKS = {
         "os.execv('/usr/local/bin/python3', ['python3', '-c', 'import os; os.write(3, b\"ready\");"
         ' os.read(4, 99); os.write(4, b"\\\\0\\\\0\\\\0\\\\x08{\\\\"f\\\\": 2}")\'])',
         ("fail:TypeError", "fail:left_early"),
+    ),
+    "its siblings' check in memory that was freed": (
+        f"{SEARCH}\nhidden = {bytes(x ^ 1 for x in b'assert f(1) == 2')!r}\n"
+        "find(bytes(x ^ 1 for x in hidden), (b'\\n', b'\\\\'))\n"
+        + WRONG,
+        "fail:AssertionError",
     ),
     # What the judge lives on.
     "all processes that there may be": (
