@@ -53,7 +53,7 @@ GIVEN_UP_MAX: Final = 10
 EVAL_FUNC_NEVER_WORKED_MAX: Final = 20
 """Scores that the user's function fails to give before it gave any: no more is bought for it."""
 RATE_LIMITED_S_MAX: Final = 1800.0
-"""How long a study goes on waiting for a provider's rate limit without a single score."""
+"""How long a study goes on waiting for the fleet's rate limit without a single score."""
 SILENCE_S_MAX: Final = 60.0
 """How long evaluations may be out while no worker lives."""
 
@@ -340,8 +340,10 @@ class Drive:
         if reason.startswith("rate limited"):
             if self._clock() - self._scored_s > RATE_LIMITED_S_MAX:
                 raise InfrastructureError(
-                    f"the provider's rate limit has let nothing pass for {RATE_LIMITED_S_MAX / 60:.0f} "
-                    f"minutes; the last word: {reason}. Once it does: bursar resume {self._record.id}"
+                    f"no score for {RATE_LIMITED_S_MAX / 60:.0f} minutes, for want of a turn under the rate "
+                    f"limit; the last word: {reason}. It is the provider's, or that of [limits] in the study "
+                    "file, and all studies on this Redis that ask the model share it. Once it lets calls "
+                    f"pass: bursar resume {self._record.id}"
                 )
             return
         self.tally.failures += 1
@@ -369,6 +371,7 @@ class Drive:
             self._heard_s = self._clock()
         elif silence_s > SILENCE_S_MAX / 4:
             if fleet.workers(self._client):
+                self._heard_s = self._clock()
                 return
             self._note = "no worker is there; waiting for one"
             if silence_s > SILENCE_S_MAX:

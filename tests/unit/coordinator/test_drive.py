@@ -9,13 +9,22 @@ from typing import Any
 import pytest
 
 from coordinator.bounds import Bounds
-from coordinator.drive import REFUSALS_MAX, TICK_S, Drive
+from coordinator.drive import (
+    GIVEN_UP_MAX,
+    NEVER_WORKED_MAX,
+    RATE_LIMITED_S_MAX,
+    REFUSALS_MAX,
+    SILENCE_S_MAX,
+    TICK_S,
+    Drive,
+)
 from coordinator.held_out import HeldOut
-from study import connection, keys
+from study import connection, fleet, keys
 from study.config import Arm, Config
 from study.connection import Client
+from study.errors import InfrastructureError
 from study.ledger import Ledger
-from study.messages import EvaluateExample, Paid, Result, Scored, Unaffordable
+from study.messages import EvaluateExample, Paid, Result, Scored, Unaffordable, Unevaluated
 from study.metrics import success
 from study.prices import Price
 from study.results import Results
@@ -102,6 +111,20 @@ class Desk:
             result = Unaffordable(**whose, worst_case_nanodollars=1)
         Results(self.client, self.record.id).record(result)
 
+    def fail(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        """What workers say where none of the evaluations that are out could be made."""
+        for message in self.sent:
+            whose = message.model_dump(exclude={"study"})
+            failed = Unevaluated(**whose, reason=reason, retry_after_s=retry_after_s)
+            Results(self.client, self.record.id).record(failed)
+
+    def fail_to_the_end(self, drive: Drive, reason: str) -> None:
+        """None of the evaluations that follow can be made."""
+        while not drive.finished:
+            drive.ask_and_dispatch()
+            self.fail(reason)
+            drive.collect_and_tell()
+
 
 @pytest.fixture
 def desk(client: Client) -> Desk:
@@ -170,3 +193,103 @@ def test_what_is_refused_again_and_again_is_given_up(desk: Desk, redis_url: str)
         assert len(desk.plan.unscored) == EXAMPLES
         assert not drive._refusals
     assert REFUSALS_MAX > 1
+
+
+# When a study gives up: each rule, and what it says.
+
+
+def test_a_study_in_which_nothing_ever_worked_stops_and_says_what_failed(
+    desk: Desk, redis_url: str
+) -> None:
+    with desk.drive(redis_url) as drive:
+        drive.take_up()
+        drive.ask_and_dispatch()
+        with pytest.raises(InfrastructureError) as stopped:
+            desk.fail_to_the_end(drive, "unavailable: nobody listens there")
+        assert drive.tally.failures == NEVER_WORKED_MAX
+    assert str(stopped.value) == (
+        f"{NEVER_WORKED_MAX} evaluations failed and none has worked yet; the last one: unavailable: nobody "
+        f"listens there. Once that is mended: bursar resume {desk.record.id}"
+    )
+
+
+def test_a_study_that_worked_once_stops_when_one_evaluation_after_the_other_is_given_up(
+    desk: Desk, redis_url: str
+) -> None:
+    with desk.drive(redis_url) as drive:
+        drive.take_up()
+        drive.ask_and_dispatch()
+        desk.answer(desk.sent[0])
+        drive.collect_and_tell()
+        with pytest.raises(InfrastructureError) as stopped:
+            desk.fail_to_the_end(drive, "unavailable: the engine has gone")
+        assert drive.tally.failures > NEVER_WORKED_MAX  # which is for a start only
+        assert len(desk.plan.unscored) == GIVEN_UP_MAX
+    assert str(stopped.value) == (
+        f"{GIVEN_UP_MAX} evaluations in a row could not be made; the last one: unavailable: the engine has "
+        f"gone. `bursar doctor` looks for the cause; then: bursar resume {desk.record.id}"
+    )
+
+
+def test_a_score_in_between_begins_the_count_of_those_given_up_anew(
+    desk: Desk, redis_url: str
+) -> None:
+    with desk.drive(redis_url) as drive:
+        drive.take_up()
+        drive.ask_and_dispatch()
+        first, *_ = desk.sent
+        desk.answer(first)
+        while not drive.tally.given_up_in_a_row:
+            drive.ask_and_dispatch()
+            desk.fail("unavailable: the engine has gone")
+            drive.collect_and_tell()
+        drive.ask_and_dispatch()
+        desk.answer(desk.sent[0])
+        drive.collect_and_tell()
+        assert drive.tally.given_up > 0
+        assert drive.tally.given_up_in_a_row == 0
+
+
+def test_a_study_waits_for_the_rate_limit_but_not_for_ever_and_blames_nobody_in_particular(
+    desk: Desk, redis_url: str
+) -> None:
+    reason = "rate limited: its turn comes in 61.2 s"
+    with desk.drive(redis_url) as drive:
+        drive.take_up()
+        drive.ask_and_dispatch()
+        for _ in range(NEVER_WORKED_MAX):
+            desk.fail(reason, retry_after_s=61.2)
+            drive.collect_and_tell()
+        assert drive.tally.failures == drive.tally.given_up == 0
+        desk.now_s += RATE_LIMITED_S_MAX + 1
+        desk.fail(reason, retry_after_s=61.2)
+        with pytest.raises(InfrastructureError) as stopped:
+            drive.collect_and_tell()
+    said = str(stopped.value)
+    assert said.startswith(
+        "no score for 30 minutes, for want of a turn under the rate limit; the last "
+    )
+    assert reason in said
+    assert "the provider's, or that of [limits] in the study file" in said
+    assert said.endswith(f"Once it lets calls pass: bursar resume {desk.record.id}")
+
+
+def test_a_study_without_workers_waits_for_one_and_then_stops(desk: Desk, redis_url: str) -> None:
+    worker = fleet.Worker(name="w", host="h", pid=1, slots=4, engine=True)
+    with desk.drive(redis_url) as drive:
+        drive.take_up()
+        drive.ask_and_dispatch()
+        fleet.beat(desk.client, worker)
+        desk.client.persist(keys.worker("w"))  # it lives, however slow this machine is
+        desk.now_s += 2 * SILENCE_S_MAX  # a long evaluation: no result, and a worker that is at it
+        drive.tick()
+        fleet.leave(desk.client, "w")
+        desk.now_s += SILENCE_S_MAX / 2
+        drive.tick()  # it may be starting again
+        desk.now_s += SILENCE_S_MAX
+        with pytest.raises(InfrastructureError) as stopped:
+            drive.tick()
+    assert str(stopped.value) == (
+        f"no worker has been there for {1.5 * SILENCE_S_MAX:.0f} s. Start some (`python -m workers`), "
+        f"then: bursar resume {desk.record.id}"
+    )
