@@ -3,7 +3,7 @@
 A draw of arm a on example e passes with probability c sigmoid(x). The ceiling c is for answers that
 ignore the asked format, or that stop strings spoil (`spared`); x is the sum of
 
-    kappa(heat) (the arm's lead + the example's ease, for all, for the model and for the template)
+    kappa(heat) (the arm's lead + the example's ease, for all, for its model, template and stops)
     + a curve of the heat + a scatter of the arm on the example.
 
 `kappa` grows as answers get colder: examples are then solved always or never. Effects are normal
@@ -66,7 +66,7 @@ AS_GOOD: Final = 1e-4
 """Between values of n that differ by less, the fewer answers."""
 CURVATURE_MIN: Final = 1e-6
 CHANCE_MIN: Final = 1e-12
-EXAMPLE_SCALES: Final = (1.8, 0.5, 0.3)
+EXAMPLE_SCALES: Final = (1.8, 0.5, 0.3, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -489,15 +489,15 @@ def _heat_features(space: SearchSpace) -> Features:
 def _example_features(space: SearchSpace) -> Features:
     models = features.indicator(space.models, features.model_of)
     templates = features.indicator(range(len(space.templates)), features.template_of)
-    ease, of_model, of_template = EXAMPLE_SCALES
-    return Features(
-        [
-            Block(name="ease", columns=features.constant, scale=ease),
-            Block(name="ease for model", columns=models, scale=of_model),
-            Block(name="ease for template", columns=templates, scale=of_template),
-        ],
-        space,
-    )
+    ease, of_model, of_template, of_stops = EXAMPLE_SCALES
+    blocks = [
+        Block(name="ease", columns=features.constant, scale=ease),
+        Block(name="ease for model", columns=models, scale=of_model),
+        Block(name="ease for template", columns=templates, scale=of_template),
+    ]
+    if (stops := features.values(space, "stop")) is not None:  # spoil what they come up in
+        blocks.append(Block(name="ease for stops", columns=stops, scale=of_stops))
+    return Features(blocks, space)
 
 
 def _counts(pools: Sequence[Pool], examples: int) -> _Counts:

@@ -141,12 +141,20 @@ def of_parameters(space: SearchSpace, scale: float) -> list[Block]:
     for name, domain in space.params.items():
         if isinstance(domain, Range):
             columns = smooth(_placed(name, domain), RANGE_KNOTS, RANGE_SCALE)
-        elif len(domain.values) > 1:
-            columns = indicator([repr(v) for v in domain.values], _written(name))
+        elif (each := values(space, name)) is not None:
+            columns = each
         else:
             continue
         blocks.append(Block(name=name, columns=columns, scale=scale))
     return blocks
+
+
+def values(space: SearchSpace, name: str) -> Callable[[Arm], Floats] | None:
+    """A column for each value of a parameter, if there is a choice."""
+    domain = space.params.get(name)
+    if not isinstance(domain, Choice) or len(domain.values) < 2:
+        return None
+    return indicator([repr(value) for value in domain.values], _written(name))
 
 
 def _placed(name: str, domain: Range) -> Callable[[Arm], float]:
