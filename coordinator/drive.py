@@ -24,6 +24,7 @@ from study.errors import (
     CredentialsError,
     InfrastructureError,
     Interrupted,
+    SettingsError,
     SpecError,
     StudyBusy,
 )
@@ -44,6 +45,12 @@ TICK_S: Final = 1.0
 """How often the lease is renewed, missing evaluations are looked for and the user is told."""
 DRAIN_MARGIN_S: Final = 15.0
 """Beside a call's timeout: how long running evaluations may take once the study is stopped."""
+STOPPED_BY: Final = {
+    "credentials": CredentialsError,
+    "infrastructure": InfrastructureError,
+    "settings": SettingsError,
+}
+"""What a Fatal result ends the study with."""
 REFUSALS_MAX: Final = 3
 """How often the ledger may refuse an evaluation before the plan is told to go on without it."""
 NEVER_WORKED_MAX: Final = 20
@@ -293,10 +300,10 @@ class Drive:
             self._dispatcher.done(result.evaluation)
             self._plan.fail(result.trial, result.reason)
         elif isinstance(result, Fatal):
-            stopped = CredentialsError if result.cause == "credentials" else InfrastructureError
-            raise stopped(
+            raise STOPPED_BY[result.cause](
                 f"{result.reason.rstrip('.')}. What was paid for is kept; once that is mended: "
                 f"bursar resume {self._record.id}"
+                + (" (a study file that you change is a new study)" * (result.cause == "settings"))
             )
         elif isinstance(result, Unaffordable):
             self._dispatcher.done(result.evaluation)

@@ -2,7 +2,7 @@
 
 from sandbox.containers import DockerSandbox
 from sandbox.contract import Sandbox, SandboxBox
-from sandbox.errors import OutOfMemory, SandboxError
+from sandbox.errors import OutOfMemory, SandboxError, UnusableSetting
 from sandbox.image import build_image
 from sandbox.limits import Limits
 from sandbox.opening import open_sandbox
@@ -24,6 +24,7 @@ __all__ = [
     "Sandbox",
     "SandboxBox",
     "SandboxError",
+    "UnusableSetting",
     "build_image",
     "open_sandbox",
     "reap",

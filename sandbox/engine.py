@@ -10,9 +10,9 @@ from typing import Any
 import docker
 import docker.utils
 from docker.constants import MINIMUM_DOCKER_API_VERSION
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, UnusableSetting
 
 API_TIMEOUT_S = 60
 """For one call to the engine; a hung daemon is a fault after that."""
@@ -72,17 +72,42 @@ def expect_runtime(client: docker.DockerClient, runtime: str | None) -> None:
     """Makes sure that the engine knows a runtime; its default (None) it always does.
 
     Raises:
-        SandboxError: it does not.
+        UnusableSetting: it does not.
+        SandboxError: it can't be asked.
     """
     if runtime is None:
         return
     with engine_errors("cannot ask the engine for its runtimes"):
         known = sorted(client.info().get("Runtimes") or {})
     if runtime not in known:
-        raise SandboxError(
+        raise UnusableSetting(
+            {"runtime": runtime},
             f"the engine has no runtime {runtime!r}, only {', '.join(known) or 'its default'}",
             "Install it and register it in the engine's daemon.json, or leave [sandbox] runtime out.",
         )
+
+
+def expect_image(client: docker.DockerClient, image: str) -> None:
+    """Makes sure that the engine has an image of the user's own; it is never fetched from a registry.
+
+    Raises:
+        UnusableSetting: it does not, or that is no name of an image.
+        SandboxError: it can't be asked.
+    """
+    remedy = "Pull or build it on every worker's engine, or leave [sandbox] image out."
+    with engine_errors("cannot look for the image"):
+        try:
+            client.api.inspect_image(image)
+        except ImageNotFound as exc:
+            problem = "the engine has no such image"
+            raise UnusableSetting({"image": image}, problem, remedy) from exc
+        except APIError as exc:
+            if not exc.is_client_error():
+                raise
+            problem = f"the engine takes it for no image's name ({_words(exc)})"
+            raise UnusableSetting({"image": image}, problem, remedy) from exc
+        except docker.errors.NullResource as exc:
+            raise UnusableSetting({"image": image}, "it is no name", remedy) from exc
 
 
 def engine_time_s(client: docker.DockerClient) -> float:

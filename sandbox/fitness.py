@@ -9,16 +9,16 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from sandbox.engine import connect, engine_errors, expect_runtime
-from sandbox.errors import SandboxError
+from sandbox.engine import connect, engine_errors, expect_image, expect_runtime
+from sandbox.errors import SandboxError, UnusableSetting
 from sandbox.image import build_image
-from sandbox.selfcheck import PROBES, PROMISES, Check, self_check
+from sandbox.selfcheck import PROMISES, Check, self_check
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -30,17 +30,8 @@ class UnfitHost(SandboxError):
         super().__init__(
             f"this host fails the self-check {check.name!r} ({check.detail})",
             "No program is run here until it holds: `python -m sandbox` tries all of them. See what "
-            "is set on the engine (its seccomp profile, cgroups, runtime, user namespaces), and in "
-            "the study's [sandbox] (image, runtime, packages).",
+            "is set on the engine (its seccomp profile, cgroups, runtime, user namespaces).",
         )
-
-
-def promises(
-    *, runtime: str | None = None, image: str | None = None, packages: Sequence[str] = ()
-) -> list[Check]:
-    """Tries what a host keeps or breaks whatever its load."""
-    probes = [probe for probe in PROBES if probe.name in PROMISES]
-    return self_check(runtime=runtime, image=image, packages=packages, probes=probes)
 
 
 def expect_fit(
@@ -65,11 +56,16 @@ def expect_fit(
 
     Raises:
         UnfitHost: one was broken, twice in a row.
+        UnusableSetting: so it was with a runtime, image or packages of one's own, or these can't be had.
     """
+    asked = {"runtime": runtime, "image": image, "packages": list(packages)}
+    settings = {name: value for name, value in asked.items() if value}
     if checks is None:
-        checks = partial(promises, runtime=runtime, image=image, packages=packages)
+        checks = partial(self_check, runtime=runtime, image=image, packages=packages)
     try:
         name = _name(runtime, image, packages)
+    except UnusableSetting:
+        raise
     except SandboxError:
         return
     try:
@@ -79,20 +75,31 @@ def expect_fit(
             fit = folder / f"{name}.fit"
             if fit.exists():
                 return
-            _try_twice(checks)
+            _try_twice(checks, settings)
             fit.touch()
     except OSError:  # there is nowhere to keep it
-        _try_twice(checks)
+        _try_twice(checks, settings)
 
 
-def _try_twice(checks: Callable[[], list[Check]]) -> None:
+def _try_twice(checks: Callable[[], list[Check]], settings: Mapping[str, object]) -> None:
     broken = _broken(checks())
     if not broken:
         return
     again = _broken(checks())
     for name in broken:
         if name in again:
-            raise UnfitHost(again[name])
+            raise _refusal(again[name], settings)
+
+
+def _refusal(check: Check, settings: Mapping[str, object]) -> SandboxError:
+    if not settings:
+        return UnfitHost(check)
+    return UnusableSetting(
+        settings,
+        f"the self-check {check.name!r} fails with it ({check.detail})",
+        "Programs are run only where each holds: mend or change it, or leave it out of [sandbox]. An "
+        "image needs python3 (3.10 or later) on its path.",
+    )
 
 
 def _broken(checks: list[Check]) -> dict[str, Check]:
@@ -113,7 +120,10 @@ def _name(runtime: str | None, image: str | None, packages: Sequence[str]) -> st
     """A name for all that the verdict depends on."""
     with closing(connect()) as client:
         expect_runtime(client, runtime)
-        image = image or build_image(client, packages)
+        if image:
+            expect_image(client, image)
+        else:
+            image = build_image(client, packages)
         with engine_errors("cannot ask the engine what it is"):
             made = client.api.inspect_image(image)["Id"]
             version = client.version()

@@ -18,7 +18,7 @@ import docker
 from docker.errors import ImageNotFound
 
 from sandbox.engine import engine_errors
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, UnusableSetting
 
 REPOSITORY = "bursar-sandbox"
 COMMAND_TIMEOUT_S = 600
@@ -71,6 +71,7 @@ def build_image(client: docker.DockerClient, packages: Sequence[str] = ()) -> st
         The image's name, which is made of its contents: equal contents, equal name, built once.
 
     Raises:
+        UnusableSetting: the packages cannot be installed.
         SandboxError: the interpreter's files cannot be gathered, or the engine does not take them.
     """
     try:
@@ -149,9 +150,12 @@ def _library(folder: Path, home: str) -> Iterator[Entry]:
 
 def _shared_libraries(native: Sequence[Path]) -> Iterator[Entry]:
     """What `ldd` names, the loader among it; all in /lib, where every loader looks."""
-    said = _command(["ldd", *map(str, native)], "cannot find Python's shared libraries")
+    failing = "cannot find Python's shared libraries"
+    done = _command(["ldd", *map(str, native)], failing)
+    if done.returncode and not done.stdout:
+        raise SandboxError(f"{failing}: {done.stderr.strip()[-500:]}")
     found: dict[str, Path] = {}
-    for line in said.splitlines():
+    for line in done.stdout.splitlines():
         words = line.split("=>")[-1].split()
         if line[:1].isspace() and words and words[0].startswith("/"):
             found[Path(line.split()[0]).name] = Path(words[0]).resolve()
@@ -168,7 +172,10 @@ def _installed(packages: Sequence[str], work: Path) -> list[Entry]:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     options = ["--only-binary=:all:", "--no-warn-script-location", "--target", str(target)]
     failing = f"cannot install [sandbox] packages {', '.join(packages)}"
-    _command([*install, *options, "--", *packages], failing, remedy=PACKAGES_REMEDY)
+    done = _command([*install, *options, "--", *packages], failing)
+    if done.returncode:
+        said = f"{failing}: {done.stderr.strip()[-500:]}"
+        raise UnusableSetting({"packages": list(packages)}, said, PACKAGES_REMEDY)
     home = f"{HOME}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     entries = []
     for at, _, files in os.walk(target):
@@ -179,18 +186,14 @@ def _installed(packages: Sequence[str], work: Path) -> list[Entry]:
     return entries + (list(_shared_libraries(native)) if native else [])
 
 
-def _command(arguments: Sequence[str], failing: str, *, remedy: str | None = None) -> str:
-    """Runs a command; with a remedy any failure is an error, without one only that it said nothing."""
+def _command(arguments: Sequence[str], failing: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command; what it ended with is the caller's to judge."""
     try:
-        done = subprocess.run(  # noqa: S603 - our own command line
+        return subprocess.run(  # noqa: S603 - our own command line
             arguments, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as exc:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as exc:  # ValueError: a nul in a name
         raise SandboxError(f"{failing}: {exc}") from exc
-    if done.returncode and (remedy or not done.stdout):
-        said = f"{failing}: {done.stderr.strip()[-500:]}"
-        raise SandboxError(said, remedy) if remedy else SandboxError(said)
-    return done.stdout
 
 
 def _digest(entries: Sequence[Entry], packages: Sequence[str]) -> str:

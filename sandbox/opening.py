@@ -5,7 +5,7 @@ from typing import Literal
 
 from sandbox.containers import DockerSandbox
 from sandbox.contract import Sandbox
-from sandbox.engine import connect, expect_runtime
+from sandbox.engine import connect, expect_image, expect_runtime
 from sandbox.errors import SandboxError
 from sandbox.image import build_image
 from sandbox.processes import ProcessSandbox
@@ -36,8 +36,8 @@ def open_sandbox(
         and that is allowed.
 
     Raises:
-        SandboxError: no engine can be reached, it does not know the runtime, or it has no image
-            and cannot be given one.
+        UnusableSetting: the engine has no such runtime or image, or no such packages can be had.
+        SandboxError: no engine can be reached, or it has no image and cannot be given one.
         ValueError: both an image and packages for it, or processes for something else.
     """
     if image and packages:
@@ -57,7 +57,10 @@ def open_sandbox(
     rebuild = None if image else build
     try:
         expect_runtime(client, runtime)
-        image = image or build()
+        if image:
+            expect_image(client, image)
+        else:
+            image = build()
     except SandboxError:
         client.close()
         raise

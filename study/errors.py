@@ -67,6 +67,12 @@ class UnknownStudy(BursarError):
         )
 
 
+class SettingsError(BursarError):
+    """What the study file asks for can't be had where its evaluations run."""
+
+    exit_code = 2
+
+
 class BudgetTooSmall(BursarError):
     """The budget can't pay for one evaluation."""
 

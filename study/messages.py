@@ -139,10 +139,11 @@ class Unevaluated(Evaluation):
 
 
 class Fatal(Evaluation):
-    """Nothing can be bought (key, quota, spend limit) or scored: the study stops, resumable."""
+    """Nothing can be bought (key, quota, spend limit) or scored (no sandbox, or not the one asked for):
+    the study stops, resumable."""
 
     kind: Literal["fatal"] = "fatal"
-    cause: Literal["credentials", "infrastructure"] = "credentials"
+    cause: Literal["credentials", "infrastructure", "settings"] = "credentials"
     reason: str
 
 

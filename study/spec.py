@@ -187,6 +187,7 @@ def _check_across_fields(spec: StudySpec) -> None:
     _check_budget(spec.budget)
     _check_endpoint(spec.endpoint)
     _check_metric(spec.metric)
+    _check_sandbox(spec.sandbox)
     models = [price.model for price in spec.price]
     for model in models:
         if models.count(model) > 1:
@@ -264,6 +265,26 @@ def _check_metric(metric: MetricSpec) -> None:
             value=metric.evaluator,
             problem="neither python_tests nor package.module:function",
             remedy='write evaluator = "python_tests" or "my_package.metrics:eval_func"',
+        )
+
+
+def _check_sandbox(sandbox: SandboxSpec) -> None:
+    named = [("image", sandbox.image), ("runtime", sandbox.runtime)]
+    named += [(f"packages.{place}", package) for place, package in enumerate(sandbox.packages)]
+    for name, value in named:
+        if value is not None and not value.strip():
+            raise SpecError(
+                field=f"sandbox.{name}",
+                value=value,
+                problem="is empty",
+                remedy="write a name, or leave it out",
+            )
+    if sandbox.image and sandbox.packages:
+        raise SpecError(
+            field="sandbox.packages",
+            value=sandbox.packages,
+            problem=f"can't be put into an image of your own ({sandbox.image!r})",
+            remedy="install them in that image, or leave sandbox.image out",
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from redis.exceptions import RedisError
 
-from sandbox import Limits, ProcessSandbox, SandboxError
+from sandbox import Limits, ProcessSandbox, SandboxError, UnusableSetting
 from study import cuts, money, templates
 from study.assignments import Assignment
 from study.config import Arm
@@ -201,6 +201,8 @@ class _Work:
         """Where the answers run as programs."""
         try:
             sandbox = self.site.sandbox(self.record)
+        except UnusableSetting:
+            raise
         except SandboxError as exc:
             raise NoSandboxHere(str(exc)) from exc
         spec = self.record.spec.sandbox
@@ -242,6 +244,8 @@ def _evaluated(work: _Work) -> Result:
         return ConfigFailed(**work.whose, reason=exc.reason)
     except Forbidden as exc:
         return Fatal(**work.whose, reason=exc.reason)
+    except UnusableSetting as exc:
+        return Fatal(**work.whose, cause="settings", reason=str(exc)[:REASON_CHARACTERS_MAX])
     except (UnusableEvaluator, NoSandboxHere) as exc:
         reason = str(exc)[:REASON_CHARACTERS_MAX]
         return Fatal(**work.whose, cause="infrastructure", reason=reason)

@@ -44,6 +44,7 @@ RIGHT: dict[str, Any] = {
     "sandbox": {"timeout_s": 3.0, "memory_mb": 256, "packages": ["numpy"], "runtime": "runsc"},
     "run": {"seed": 0},
 }
+IMAGE = {**RIGHT, "sandbox": {"image": "mine:1", "evaluations_per_container": 4}}
 CHAT = {**RIGHT, "space": {"model": "m", "messages": [{"role": "user", "content": "{prompt}"}]}}
 
 
@@ -69,7 +70,10 @@ def told(error: Exception) -> None:
         assert "pydantic" not in str(error)
 
 
-@given(mutated(RIGHT) | mutated(CHAT))
+@given(mutated(RIGHT) | mutated(CHAT) | mutated(IMAGE))
+@example({**RIGHT, "sandbox": {"image": "mine:1", "packages": ["numpy"]}})
+@example({**RIGHT, "sandbox": {"image": " "}})
+@example({**RIGHT, "sandbox": {"packages": ["numpy", ""]}})
 def test_tables(table: Any) -> None:
     if not isinstance(table, dict):
         return

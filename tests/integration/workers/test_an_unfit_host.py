@@ -15,7 +15,7 @@ from sandbox.engine import connect
 from study.messages import Fatal
 from workers import app
 
-from .conftest import MakeBench
+from .conftest import Bench, MakeBench
 
 pytestmark = pytest.mark.docker
 
@@ -69,6 +69,37 @@ def test_a_study_whose_own_image_fails_a_self_check_runs_nothing(
     bench.evaluate()
     [result] = bench.results
     assert isinstance(result, Fatal)
-    assert "self-check" in result.reason
+    assert f"sandbox.image = '{image_without_python}'" in result.reason
+    assert "self-check 'a container starts'" in result.reason
     assert "python3" in result.reason
-    assert bench.spent == 0
+    assert result.cause == "settings"
+    assert nothing_was_bought(bench)
+
+
+def nothing_was_bought(bench: Bench) -> bool:
+    return bench.spent == bench.reserved == bench.in_doubt == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "problem"),
+    [
+        ("image", "bursar-test-no-such-image:1", "the engine has no such image"),
+        ("image", "No Image's Name", "the engine takes it for no image's name"),
+        ("runtime", "nonesuch", "the engine has no runtime 'nonesuch'"),
+        ("packages", ["bursar-test-no-such-package"], "cannot install"),
+    ],
+    ids=["image that is missing", "no image's name", "runtime", "packages"],
+)
+def test_a_study_that_asks_for_what_is_not_here_is_told_so_before_a_cent_is_spent(
+    setting: str, value: object, problem: str, make_bench: MakeBench, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    bench = make_bench(sandbox={setting: value})
+    bench = bench.with_site(sandbox=app._Sandboxes().of)
+    bench.evaluate()
+    [result] = bench.results
+    assert isinstance(result, Fatal)
+    assert result.cause == "settings"
+    assert result.reason.startswith(f"sandbox.{setting} = {value!r}: {problem}")
+    assert nothing_was_bought(bench)

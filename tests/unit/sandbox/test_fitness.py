@@ -1,12 +1,12 @@
 """Whether a worker may run programs on a host, told from checks that are handed in."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sandbox import Check, SandboxError, fitness
+from sandbox import Check, SandboxError, UnusableSetting, fitness
 from sandbox.fitness import UnfitHost, expect_fit
+from sandbox.selfcheck import PROBES, START
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +51,27 @@ def test_a_check_that_fails_once_is_tried_again(tmp_path: Path):
     assert tries.count == 2
 
 
-@pytest.mark.parametrize("name", ["timeout", "engine", "image"])
-def test_what_load_or_a_fault_may_break_keeps_no_worker_from_starting(name: str, tmp_path: Path):
-    expect_fit(checks=Tries(check(name, ok=False)), folder=tmp_path)
+@pytest.mark.parametrize("name", [START, *(probe.name for probe in PROBES)])
+def test_each_named_check_that_fails_keeps_a_worker_from_starting(name: str, tmp_path: Path):
+    with pytest.raises(UnfitHost, match=name):
+        expect_fit(checks=Tries(check(name, ok=False)), folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["engine", "image"])
+def test_a_fault_that_may_pass_keeps_no_worker_from_starting(name: str, tmp_path: Path):
+    tries = Tries(check(name, ok=False))
+    expect_fit(checks=tries, folder=tmp_path)
+    assert tries.count == 1
+
+
+def test_what_a_study_brings_is_named_where_a_check_fails_with_it(tmp_path: Path):
+    tries = Tries(check(START, ok=False))
+    with pytest.raises(UnusableSetting) as caught:
+        expect_fit(checks=tries, folder=tmp_path, image="mine:1", runtime="runsc")
+    said = str(caught.value)
+    assert said.startswith("sandbox.runtime = 'runsc' and sandbox.image = 'mine:1': ")
+    assert f"'{START}' fails with it (what it said)" in said
+    assert tries.count == 2
 
 
 def test_another_image_engine_or_boot_is_tried_anew(
@@ -78,5 +96,17 @@ def test_without_an_engine_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
         raise SandboxError("no engine")
 
     monkeypatch.setattr(fitness, "_name", no_engine)
-    tries: Callable[[], list[Check]] = Tries(check("pids", ok=False))
+    tries = Tries(check("pids", ok=False))
     expect_fit(checks=tries)
+    assert tries.count == 0
+
+
+def test_a_setting_that_cant_be_had_is_told_and_nothing_is_tried(monkeypatch: pytest.MonkeyPatch):
+    def no_image(*_: object) -> str:
+        raise UnusableSetting({"image": "mine:1"}, "the engine has no such image", "Pull it.")
+
+    monkeypatch.setattr(fitness, "_name", no_image)
+    tries = Tries(check("pids", ok=True))
+    with pytest.raises(UnusableSetting, match=r"sandbox\.image = 'mine:1': the engine"):
+        expect_fit(checks=tries, image="mine:1")
+    assert tries.count == 0

@@ -59,7 +59,6 @@ timeout_s = 3.0
 memory_mb = 256
 packages = ["numpy"]
 runtime = "runsc"
-image = "my-image"
 [run]
 seed = 0
 """
@@ -133,6 +132,15 @@ def test_a_spec_kept_in_redis_is_the_spec_that_was_given() -> None:
             "without quotes.",
         ),
         (
+            {"sandbox.image": "mine:1", "sandbox.packages": ["numpy"]},
+            "sandbox.packages = ['numpy']: can't be put into an image of your own ('mine:1'). Install "
+            "them in that image, or leave sandbox.image out.",
+        ),
+        (
+            {"sandbox.packages": ["numpy", ""]},
+            "sandbox.packages.1 = '': is empty. Write a name, or leave it out.",
+        ),
+        (
             {"metric.name": "accuracy"},
             "metric.name = 'accuracy': python_tests has no such metric. Choose one of success, "
             "expected_success, pass_rate.",
@@ -177,6 +185,8 @@ def test_a_mistake_is_told_in_sentences(changes: dict[str, Any], message: str) -
         ("limits.requests_per_minute", 0),
         ("sandbox.memory_mb", 1),
         ("sandbox.packages", "numpy"),
+        ("sandbox.image", ""),
+        ("sandbox.runtime", " "),
         ("run.seed", -1),
         ("space", 3),
         ("price", {}),
