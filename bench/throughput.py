@@ -7,7 +7,7 @@ as production's, and take turns. Bare is what Celery does by itself: no-ops with
 own settings, as fast as they can be sent. The others are real studies, driven by `run_study` and
 evaluated by a function that costs nothing:
 
-    celery          no-ops with bursar's settings: late acknowledgement, one at a time, events
+    celery          no-ops with bursar's settings: late acknowledgement, one at a time
     + coordinator   the worker's task records a made-up result at once
     + evaluation    all that a worker does, with answers that were paid for before: no call is made
     + call          all of it, with calls to a rehearsal endpoint that answers at once

@@ -111,7 +111,9 @@ def _load(data: DataSpec, folder: Path) -> list[Row]:
             field="data.path",
             value=data.path,
             problem=f"can't be loaded ({_reason(exc)})",
-            remedy="give a name on the Hugging Face hub that this machine can reach, or a local "
+            remedy="mend the file: its ending says what it must be, in UTF-8"
+            if (folder / Path(data.path).expanduser()).is_file()
+            else "give a name on the Hugging Face hub that this machine can reach, or a local "
             + ", ".join(FORMATS)
             + " file in UTF-8 (it may end in .gz or .xz)",
         ) from exc

@@ -8,7 +8,7 @@ from study.config import Config
 from study.connection import Client
 from study.ledger import Ledger
 from study.spec import StudySpec
-from study.studies import Purpose, Source, Studies, StudyRecord
+from study.studies import Source, Studies, StudyRecord
 from study.trials import Estimate, Trial
 
 
@@ -127,8 +127,3 @@ def study_row(client: Client, study_id: str) -> dict[str, Any]:
         "budget": budget_row(client, record.account),
         **eval_func_row(client, study_id),
     }
-
-
-def is_tuning(record: StudyRecord) -> bool:
-    """Whether a study tunes (else it evaluates a config on held-out examples)."""
-    return record.purpose is Purpose.TUNE

@@ -139,6 +139,7 @@ class StudySpec(Section):
             spec = cls.model_validate(dict(table))
             _check_across_fields(spec)
             _ = spec.search_space  # raises where the space is wrong
+            _check_names(spec.space)
         except ValidationError as exc:
             raise _translated(exc) from exc
         except RecursionError as exc:
@@ -266,6 +267,19 @@ def _check_metric(metric: MetricSpec) -> None:
             problem="neither python_tests nor package.module:function",
             remedy='write evaluator = "python_tests" or "my_package.metrics:eval_func"',
         )
+
+
+def _check_names(parameters: Mapping[str, object]) -> None:
+    for name in parameters:
+        try:
+            name.encode()
+        except UnicodeEncodeError as exc:  # half of a surrogate pair: Redis and the wire take none
+            raise SpecError(
+                field="space",
+                value=ascii(name),
+                problem="this parameter's name is no text",
+                remedy="write the name as the API has it",
+            ) from exc
 
 
 def _check_sandbox(sandbox: SandboxSpec) -> None:

@@ -266,7 +266,10 @@ class Buyer:
             raise BusyElsewhere  # a successor took us for dead, and locked us out
         if verdict in (Verdict.EXCEEDS_BUDGET, Verdict.EXCEEDS_PARENT_BUDGET):
             raise BudgetExceeded(worst)
-        raise InfrastructureError(f"the ledger answers {verdict} to reservation {reservation}")
+        raise InfrastructureError(
+            f"the ledger answers {verdict} to reservation {reservation}: its account or an entry in this "
+            "Redis is gone or was changed. Bring Redis back from its own files, then resume"
+        )
 
     def _heal(self, call: CallId, number: int) -> None:
         """Settle, in doubt, what predecessors left behind; each of them had healed those before it."""

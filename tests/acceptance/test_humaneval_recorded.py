@@ -20,7 +20,6 @@ from rehearsal import Recorded, RehearsalServer
 from study import connection, keys
 from study.config import Arm, Config
 from study.ledger import Ledger
-from study.metrics import mean_over_subsets, success
 from study.spec import StudySpec
 from study.studies import Source
 
@@ -58,7 +57,8 @@ def study_spec(data: Path, base_url: str, *, tune_size: int = 164) -> StudySpec:
 
 
 def pass_at(k: int, passes: int) -> float:
-    return mean_over_subsets(success, draws=DRAWS, passes=passes, n=k)
+    """Without bias, after Chen et al. 2021 (arXiv 2107.03374, eq. 1)."""
+    return 1 - math.comb(DRAWS - passes, k) / math.comb(DRAWS, k)
 
 
 def recorded_passes(recorded: Path) -> dict[str, int]:

@@ -1,4 +1,6 @@
-"""Lesson 5: from the draws paid for, the metric follows for every n."""
+"""Lesson 5: a metric judges n answers by how many pass; from a pass probability it follows for every n."""
+
+import math
 
 import pytest
 
@@ -14,24 +16,18 @@ def test_expected_success_asks_how_likely_n_answers_drawn_from_these_hold_a_pass
     assert metrics.expected_success(passes=1, n=2) == 0.75
 
 
-def test_ten_paid_draws_answer_for_every_smaller_n() -> None:
-    """2 of 10 pass: one answer passes with 0.2; of two, 1 - 8/10 * 7/9 do."""
+def test_what_an_arm_is_worth_for_every_n_follows_from_its_pass_probability() -> None:
+    """With 0.2: one answer passes in a fifth of all cases, one of two in 1 - 0.8^2.
 
-    def of(n: int) -> float:
-        return metrics.mean_over_subsets(metrics.success, draws=10, passes=2, n=n)
+    The search doesn't know the 0.2: it believes a distribution of it, for each example, from the draws of
+    all arms, and takes this mean under it. So ten draws answer for two answers as for fifty.
+    """
 
-    assert of(1) == pytest.approx(0.2)
-    assert of(2) == pytest.approx(1 - 8 / 10 * 7 / 9)
-    assert of(10) == 1.0
+    def mean(metric: metrics.CountMetric, n: int) -> float:
+        chances = [math.comb(n, k) * 0.2**k * 0.8 ** (n - k) for k in range(n + 1)]
+        return sum(chance * metric(k, n) for k, chance in enumerate(chances))
 
-
-def test_past_the_draws_a_prior_over_pass_probabilities_predicts() -> None:
-    """Knowing nothing (Beta(1, 1)), one fresh answer passes half the time; after 8 of 8, 9/10."""
-
-    def of(draws: int, passes: int) -> float:
-        return metrics.predicted(
-            metrics.success, draws=draws, passes=passes, n=1, alpha=1.0, beta=1.0
-        )
-
-    assert of(0, 0) == pytest.approx(1 / 2)
-    assert of(8, 8) == pytest.approx(9 / 10)
+    assert mean(metrics.success, 1) == pytest.approx(0.2)
+    assert mean(metrics.success, 2) == pytest.approx(1 - 0.8**2)
+    assert mean(metrics.pass_rate, 50) == pytest.approx(0.2)
+    assert mean(metrics.success, 50) > mean(metrics.expected_success, 50)

@@ -71,6 +71,7 @@ def told(error: Exception) -> None:
 
 
 @given(mutated(RIGHT) | mutated(CHAT) | mutated(IMAGE))
+@example({**RIGHT, "space": {**RIGHT["space"], "\ud800": [0, 0.5]}})
 @example({**RIGHT, "sandbox": {"image": "mine:1", "packages": ["numpy"]}})
 @example({**RIGHT, "sandbox": {"image": " "}})
 @example({**RIGHT, "sandbox": {"packages": ["numpy", ""]}})

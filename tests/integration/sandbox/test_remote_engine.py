@@ -15,9 +15,17 @@ from pathlib import Path
 import docker
 import pytest
 
-from sandbox import DockerSandbox, Limits, Program, SandboxError, open_sandbox, owner, reap
+from sandbox import (
+    DockerSandbox,
+    Limits,
+    Program,
+    SandboxError,
+    open_sandbox,
+    owner,
+    reap,
+    self_check,
+)
 from sandbox.engine import connect
-from sandbox.fitness import promises
 from tests.integration.doors.guarded_redis import certificate
 from tests.integration.sandbox.private_engine import PrivateEngine, private_engine
 
@@ -104,7 +112,7 @@ def test_programs_are_judged_there_and_nothing_is_left(client: docker.DockerClie
 
 
 def test_it_keeps_the_promises_that_a_worker_asks_for() -> None:
-    broken = [check for check in promises() if not check.ok]
+    broken = [check for check in self_check() if not check.ok]
     assert broken == []
 
 
