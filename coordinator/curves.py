@@ -1,9 +1,9 @@
 """Curves: what is believed of metrics that judge n answers together (voting, graded scores).
 
-There are no passes to count: a worker judges subsets of the pool, and an example's curve says what
-n answers are worth. At each of a few values of n, what an arm scores on an example is a sum of
-effects of both (`features`, `mixed`) and a rest, part of it chance of the draw. Past the pool's
-last n its last value holds, which understates what more answers are worth.
+There are no passes to count (`judged` says when): a worker judges subsets of the pool, and an
+example's curve says what n answers are worth. At each of a few values of n, what an arm scores on an
+example is a sum of effects of both (`features`, `mixed`) and a rest, part of it chance of the draw.
+Past the pool's last n its last value holds, which understates what more answers are worth.
 """
 
 from collections.abc import Sequence

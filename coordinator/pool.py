@@ -2,13 +2,14 @@
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
 from study.config import Arm
 from study.messages import Scored
+from study.metrics import RECOGNISED
 from study.prices import Price
 
 
@@ -30,7 +31,9 @@ class Cell:
         ended: how many of them have come, or never will.
         draws: how many were scored.
         passes: how many of those passed.
-        curve: n -> the metric of n answers, where answers are judged together.
+        curve: n -> the metric of n answers, where answers are judged together: what the result said
+            that was judged when most of them were known, of several the last one's by its draws.
+        curve_of: that result's first draw.
         cut_draws: how many of the scored draws were looked at cut, too; so `cut_passes`, `cut_tokens`.
         changes: what each cut made of those, by its arm's key; nothing where it is not there.
     """
@@ -40,6 +43,7 @@ class Cell:
     draws: int = 0
     passes: int = 0
     curve: dict[int, float] = field(default_factory=dict)
+    curve_of: int = -1
     prompt_tokens: float = 0.0
     output_tokens: float = 0.0
     calls: int = 0
@@ -65,13 +69,15 @@ class Pool:
         cuts: the arms that would have given the same answers, cut.
 
     `size` is how many examples there are, `draws` counts the scored ones, `examples` those that have any,
-    `answers` what was paid for.
+    `answers` what was paid for; `counts_as` are the count metrics with which all that a user's function
+    said agrees.
     """
 
     def __init__(self, arm: Arm, examples: int, price: Price, cuts: Sequence[Arm] = ()) -> None:
         self.arm, self.price, self.cuts = arm, price, cuts
         self.draws = self.examples = self.errors = 0
         self.answers = 0
+        self.counts_as = frozenset(RECOGNISED)
         self.size = examples
 
     @cached_property
@@ -113,13 +119,13 @@ class Pool:
             return
         self.examples += not cell.scored
         self.draws += result.draws
+        cell.draws += result.draws
         if result.passes is not None:
-            cell.draws += len(result.passes)
             cell.passes += sum(result.passes)
             _look_at_cuts(cell, result)
         if result.curve:
-            cell.draws += result.draws
-            cell.curve = dict(result.curve)
+            self.counts_as &= frozenset(result.counts_as)
+            _judge_together(cell, result.first_draw, result.curve)
 
     def frozen(self) -> Self:
         """What was bought so far, for a thread to read while more results come."""
@@ -127,6 +133,12 @@ class Pool:
         if not self.untouched:
             pool.cells = list(self.cells)
         return pool
+
+
+def _judge_together(cell: Cell, first_draw: int, curve: Mapping[int, float]) -> None:
+    """Keep the curve of most answers; all were judged that were known, so the last n says how many."""
+    if (max(curve), first_draw) > (max(cell.curve, default=0), cell.curve_of):
+        cell.curve, cell.curve_of = dict(curve), first_draw
 
 
 def _look_at_cuts(cell: Cell, result: Scored) -> None:

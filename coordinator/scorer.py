@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from study import resampling
 from study.connection import Client
@@ -52,7 +52,7 @@ class Scorer:
         self._done: queue.SimpleQueue[Scored] = queue.SimpleQueue()
         self._pending = 0
         self._hung: list[_Hand] = []
-        self._hand = _Hand(self._waiting, self._done, self._curve, clock)
+        self._hand = _Hand(self._waiting, self._done, self._told, clock)
 
     def submit(self, result: Scored) -> None:
         """Score a result soon."""
@@ -80,7 +80,7 @@ class Scorer:
                     f"{len(self._hung)} calls of eval_func hang in this process, where nothing can "
                     f"end them. Mend it, then go on with the study. {late.error}"
                 )
-            self._hand = _Hand(self._waiting, self._done, self._curve, self._clock)
+            self._hand = _Hand(self._waiting, self._done, self._told, self._clock)
         while not self._done.empty():
             taken.append(self._done.get())
         self._pending -= len(taken)
@@ -90,7 +90,7 @@ class Scorer:
         """End the thread; what it has not begun is dropped (a resume scores it)."""
         self._hand.leave()
 
-    def _curve(self, result: Scored, before_each: Callable[[], None]) -> dict[int, float]:
+    def _told(self, result: Scored, before_each: Callable[[], None]) -> dict[str, Any]:
         example = self._studies.example(self._study, result.example)
         texts = self._paid_calls.texts(result.arm, result.example)
 
@@ -98,7 +98,8 @@ class Scorer:
             before_each()
             return metric_of(self._eval_func(list(responses), **example), self._metric.name)
 
-        return resampling.curve(judge, texts, seed=0)
+        found = resampling.resample(judge, list(texts.values()), mode=self._metric.mode, seed=0)
+        return found.told(texts, first_draw=result.first_draw, draws=result.draws)
 
 
 class _Left(BaseException):
@@ -115,10 +116,10 @@ class _Hand:
         self,
         waiting: "queue.SimpleQueue[Scored | None]",
         done: "queue.SimpleQueue[Scored]",
-        curve: Callable[[Scored, Callable[[], None]], dict[int, float]],
+        told: Callable[[Scored, Callable[[], None]], dict[str, Any]],
         clock: Callable[[], float],
     ) -> None:
-        self._waiting, self._done, self._curve, self._clock = waiting, done, curve, clock
+        self._waiting, self._done, self._told, self._clock = waiting, done, told, clock
         self._lock = threading.Lock()
         self._at: tuple[Scored, float] | None = None
         self._is_left = False
@@ -164,12 +165,12 @@ class _Hand:
 
     def _scored(self, result: Scored) -> Scored:
         try:
-            curve = self._curve(result, lambda: self._calls_for(result))
+            told = self._told(result, lambda: self._calls_for(result))
         except _Left:
             raise
         except BaseException:  # noqa: BLE001 (the user's code may raise anything: it is kept for them)
             return _failed(result, traceback.format_exc())
-        return result.model_copy(update={"curve": curve, "unscored": False})
+        return result.model_copy(update={**told, "unscored": False})
 
     def _calls_for(self, result: Scored) -> None:
         """The function is about to be called for this result, once more."""

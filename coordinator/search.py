@@ -11,8 +11,8 @@ import threadpoolctl  # type: ignore[import-untyped]
 from coordinator import kept, reading, recommend
 from coordinator.abilities import Abilities
 from coordinator.beliefs import Model
-from coordinator.curves import Curves
 from coordinator.field import Field
+from coordinator.judged import Judged
 from coordinator.kept import Kept
 from coordinator.lengths import Lengths
 from coordinator.plan import Work
@@ -53,7 +53,7 @@ class Search:
 
     Args:
         space: what may be tried.
-        count_metric: the metric as a function of (passes, n); None where workers send curves.
+        count_metric: the metric as a function of (passes, n); None where it is a user's function.
         mode: whether the metric should be large or small.
         examples: ids of the tuning examples, in order.
         prices: of the models.
@@ -436,7 +436,7 @@ def _key(work: Evaluation | Work) -> tuple[int, str, int]:
 
 def _model(metric: CountMetric | None, sign: float, space: SearchSpace, examples: int) -> Model:
     if metric is None:
-        return Curves(sign=sign, examples=examples, space=space)
+        return Judged(sign=sign, examples=examples, space=space)
     count_metric = metric
     return Abilities(
         lambda passes, k: sign * count_metric(passes, k),

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from study.cuts import CUTS_MAX
+from study.metrics import RECOGNISED
 from study.paid_calls import CallId
 
 EVALUATE_EXAMPLE: Final = "bursar.evaluate_example"
@@ -90,14 +91,17 @@ class Scored(Evaluation):
     """The draws were bought and scored.
 
     `passes[i]` says whether draw `first_draw + i` passes (evaluators that judge each draw);
-    `curve[n]` is the metric's mean over subsets of n of the draws known so far (evaluators that
-    judge n answers together). With `unscored` neither is there: the coordinator scores.
+    `curve[n]` is the metric's mean over subsets of n of the draws known so far (a user's function).
+    With both, each draw by itself was good or bad, and `counts_as` names the count metrics (of
+    `study.metrics.RECOGNISED`) with which all that was judged agrees.
+    With `unscored` neither is there: the coordinator scores.
     `cuts` has those that change a draw; None says that none was looked at.
     """
 
     kind: Literal["scored"] = "scored"
     passes: list[bool] | None = None
     curve: dict[int, float] | None = None
+    counts_as: list[str] = Field(default=[], max_length=len(RECOGNISED))
     unscored: bool = False
     cuts: list[ScoredCut] | None = Field(default=None, max_length=CUTS_MAX)
     paid: Paid

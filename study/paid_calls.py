@@ -151,14 +151,21 @@ class PaidCalls:
 
     def bought(self, arm: str, example: str) -> list[PaidCall]:
         """All paid calls of an arm and example, in the order of their draws."""
+        return list(self._bought(arm, example).values())
+
+    def texts(self, arm: str, example: str) -> dict[int, str]:
+        """The answers paid for, by draw and in their order."""
+        return {
+            first_draw + i: completion.text
+            for first_draw, call in self._bought(arm, example).items()
+            for i, completion in enumerate(call.completions)
+        }
+
+    def _bought(self, arm: str, example: str) -> dict[int, PaidCall]:
+        """The same as `bought`, each under its first draw."""
         found = self._redis.hgetall(keys.paid_calls(self._study, arm, example))
         spans = sorted(found, key=lambda span: [int(number) for number in span.split("+")])
-        return [PaidCall.from_json(found[span]) for span in spans]
-
-    def texts(self, arm: str, example: str) -> list[str]:
-        """The answers paid for, in the order of their draws."""
-        paid = self.bought(arm, example)
-        return [completion.text for call in paid for completion in call.completions]
+        return {int(span.partition("+")[0]): PaidCall.from_json(found[span]) for span in spans}
 
     def _finish(self, call: CallId, holder: str, answer: str) -> str:
         claim = keys.claim(self._study, str(call))

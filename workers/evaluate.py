@@ -296,20 +296,22 @@ def _scored_by_programs(work: _Work, calls: Sequence[PaidCall], box: Box) -> Sco
 
 
 def _scored_by_user(work: _Work, calls: Sequence[PaidCall]) -> Scored:
-    metric, error = work.record.spec.metric, ""
-    curve: dict[int, float] = {}
+    metric, message = work.record.spec.metric, work.message
+    texts = work.paid_calls.texts(message.arm, message.example)
     try:
-        curve = work.site.judges.curve(
+        found = work.site.judges.resample(
             metric.evaluator,
             metric.name,
-            work.paid_calls.texts(work.message.arm, work.message.example),
+            list(texts.values()),
             work.example,
-            seed=zlib.crc32(work.message.evaluation.encode()),
+            mode=metric.mode,
+            seed=zlib.crc32(message.evaluation.encode()),
             timeout_s=metric.timeout_s,
         )
     except JudgingFailed as exc:
-        error = evaluators.told(str(exc))
-    return Scored(**work.whose, curve=curve, error=error, paid=_paid(calls))
+        return Scored(**work.whose, curve={}, error=evaluators.told(str(exc)), paid=_paid(calls))
+    told = found.told(texts, first_draw=message.first_draw, draws=message.draws)
+    return Scored(**work.whose, **told, paid=_paid(calls))
 
 
 def _paid(calls: Sequence[PaidCall]) -> Paid:

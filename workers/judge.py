@@ -13,11 +13,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from study import resampling
 from study.eval_func import EvalFunc, metric_of
+from study.resampling import Resampled
 
 TRACEBACK_CHARACTERS_MAX: Final = 20_000
 
@@ -53,22 +55,24 @@ def load(reference: str) -> EvalFunc:
     return function
 
 
-def curve(
+def resample(
     eval_func: EvalFunc,
     metric: str,
     texts: Sequence[str],
     example: Mapping[str, Any],
     *,
+    mode: Literal["max", "min"],
     seed: int,
     before_each: Callable[[], None],
-) -> dict[int, float]:
-    """The metric of n answers, for each n of the pooled ones.
+) -> Resampled:
+    """What the pooled answers are worth, together and each by itself.
 
     Args:
         eval_func: the user's.
         metric: which of the values that it returns.
         texts: all answers paid for, in the order of their draws.
         example: the row.
+        mode: whether the metric should be large or small.
         seed: of the choice of subsets.
         before_each: called before each call of the function.
 
@@ -81,7 +85,7 @@ def curve(
         before_each()
         return metric_of(eval_func(list(responses), **example), metric)
 
-    return resampling.curve(judge, texts, seed=seed)
+    return resampling.resample(judge, texts, mode=mode, seed=seed)
 
 
 def main() -> None:
@@ -106,11 +110,11 @@ def main() -> None:
 
 def _judged(eval_func: EvalFunc, order: dict[str, Any], connection: Connection) -> dict[str, Any]:
     try:
-        found = curve(eval_func, **order, before_each=lambda: _send(connection, {"begun": True}))
+        found = resample(eval_func, **order, before_each=lambda: _send(connection, {"begun": True}))
     except BaseException as exc:  # noqa: BLE001 (the user's code may raise anything: it is kept for them)
         told = "".join(traceback.format_exception(exc))
         return {"error": told[-TRACEBACK_CHARACTERS_MAX:]}
-    return {"curve": found}
+    return {"resampled": asdict(found)}
 
 
 def _listen(connection: Connection, orders: "queue.SimpleQueue[bytes]") -> None:

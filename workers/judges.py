@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from study.resampling import Resampled
 from workers.judge import UnusableEvaluator
 
 IMPORT_S_MAX: Final = 120.0
@@ -54,17 +55,18 @@ class Judges:
             with self._judge(evaluator):
                 self._usable.add(evaluator)
 
-    def curve(
+    def resample(
         self,
         evaluator: str,
         metric: str,
         texts: Sequence[str],
         example: Mapping[str, Any],
         *,
+        mode: Literal["max", "min"],
         seed: int,
         timeout_s: float,
-    ) -> dict[int, float]:
-        """The metric of n answers, for each n of the pooled ones; see `judge.curve`.
+    ) -> Resampled:
+        """What the pooled answers are worth, together and each by itself; see `judge.resample`.
 
         Args:
             timeout_s: of each call of the function.
@@ -73,12 +75,15 @@ class Judges:
             JudgingFailed: the function raised, hung, or ended its process.
             UnusableEvaluator: if there is no such function here.
         """
-        order = {"metric": metric, "texts": list(texts), "example": example, "seed": seed}
+        order: dict[str, Any] = {"metric": metric, "texts": list(texts), "example": example}
+        order |= {"mode": mode, "seed": seed}
         with self._judge(evaluator) as judge:
             found = judge.judged(order, timeout_s)
         if "error" in found:
             raise JudgingFailed(found["error"])
-        return {int(n): float(value) for n, value in found["curve"].items()}
+        resampled: dict[str, Any] = found["resampled"]
+        curve = {int(n): float(value) for n, value in resampled["curve"].items()}
+        return Resampled(**{**resampled, "curve": curve})
 
     def close(self) -> None:
         """End those that are idle; the others end with their evaluation, or with this process."""

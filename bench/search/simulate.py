@@ -1,9 +1,10 @@
 """bursar's search on a world, in process: what its answers are worth, in a fraction of the time over HTTP.
 
-    python -m bench.search.simulate --family hot --seeds 20 [--budgets 0.5 2] [--slots 32] [--jobs 2]
+    python -m bench.search.simulate --family hot --seeds 20 [--budgets 0.5 2] [--jobs 2] [--judge any]
 
 Calls return out of order and money is reserved and settled, as in a study. The seeds are those of
-development, from 100 on.
+development, from 100 on. With `--judge`, the search isn't told passes but what a user's function would say of
+the answers: `any` is `success`; `graded` is worth as much, and nobody can see that it counts.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from bench.search.worlds import DOLLAR, World
 from coordinator.plan import Work
 from coordinator.proposer import SkoptProposer
 from coordinator.search import Search
-from study import cuts, metrics
+from study import cuts, metrics, resampling
 from study.config import Arm
 from study.messages import Paid, Scored, ScoredCut
 from study.prices import Usage
@@ -67,7 +68,9 @@ class Run:
         return abs(self.value - self.reported) <= 2 * self.std_error
 
 
-def search_of(world: World, *, budget: float, seed: int, ahead: bool = False) -> Search:
+def search_of(
+    world: World, *, budget: float, seed: int, ahead: bool = False, counted: bool = True
+) -> Search:
     """bursar's search, set up for a world.
 
     Args:
@@ -75,11 +78,12 @@ def search_of(world: World, *, budget: float, seed: int, ahead: bool = False) ->
         budget: dollars.
         seed: of the search.
         ahead: make proposals in a thread, as a study does; else in turn, always the same.
+        counted: whether it is told passes; else what a user's function says.
     """
     proposer = SkoptProposer(world.space, prices=world.study_prices, seed=seed)
     return Search(
         world.space,
-        count_metric=metrics.success,
+        count_metric=metrics.success if counted else None,
         mode="max",
         examples=[f"tune-{i}" for i in range(len(world.tuned))],
         prices=world.study_prices,
@@ -97,11 +101,14 @@ def problem_of(world: World, example: str) -> int:
     return world.tuned[int(example.removeprefix("tune-"))]
 
 
-def simulate(world: World, *, budget: float, seed: int, slots: int = 32) -> Run:
+def simulate(
+    world: World, *, budget: float, seed: int, slots: int = 32, judge: str | None = None
+) -> Run:
     """Search a world once."""
+    function = Function(JUDGES[judge]) if judge else None
     random = np.random.default_rng([seed, 41])
     sampler = worlds.Sampler(world, seed)
-    search = search_of(world, budget=budget, seed=seed)
+    search = search_of(world, budget=budget, seed=seed, counted=function is None)
     available = round(budget * DOLLAR)
     out: list[tuple[float, int, Work, int]] = []
     now, began, counter = 0.0, time.process_time(), itertools.count()
@@ -114,6 +121,8 @@ def simulate(world: World, *, budget: float, seed: int, slots: int = 32) -> Run:
             continue
         now, _, work, worst = heapq.heappop(out)
         result = answer(world, sampler, work)
+        if function is not None:
+            result = function.judged(result)
         available += worst - result.paid.cost_nanodollars
         assert available >= 0
         search.record(result)
@@ -158,6 +167,37 @@ def judged(
     )
 
 
+class Function:
+    """A user's function, as a worker would call it.
+
+    Args:
+        judge: the metric of answers that are "right" or "wrong".
+    """
+
+    def __init__(self, judge: resampling.Judge) -> None:
+        self._judge = judge
+        self._texts: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+
+    def judged(self, result: Scored) -> Scored:
+        """The result as the function makes it of the answers that are known by now."""
+        texts, passes = self._texts[result.arm, result.example], result.passes or []
+        texts |= {result.first_draw + i: "right" if p else "wrong" for i, p in enumerate(passes)}
+        found = resampling.resample(self._judge, list(texts.values()), mode="max", seed=0)
+        told = found.told(texts, first_draw=result.first_draw, draws=result.draws)
+        return result.model_copy(update={**told, "cuts": None})
+
+
+def _any(texts: Sequence[str]) -> float:
+    return float("right" in texts)
+
+
+def _graded(texts: Sequence[str]) -> float:
+    return 1.0 if "right" in texts else 1e-4
+
+
+JUDGES = {"any": _any, "graded": _graded}
+
+
 def answer(world: World, sampler: worlds.Sampler, work: Work) -> Scored:
     """What the endpoint says, and bills."""
     problem = problem_of(world, work.example)
@@ -197,11 +237,11 @@ def _cuts(
     return found
 
 
-def _all_budgets(job: tuple[str, int, Sequence[float] | None, int]) -> list[Run]:
-    family, seed, budgets, slots = job
+def _all_budgets(job: tuple[str, int, Sequence[float] | None, int, str | None]) -> list[Run]:
+    family, seed, budgets, slots, judge = job
     world = worlds.world(family, seed)
     return [
-        simulate(world, budget=budget, seed=seed, slots=slots)
+        simulate(world, budget=budget, seed=seed, slots=slots, judge=judge)
         for budget in budgets or world.budgets
     ]
 
@@ -244,6 +284,7 @@ def main() -> None:
     parser.add_argument("--multiples", type=float, nargs="*", help="in requests at full price")
     parser.add_argument("--slots", type=int, default=32)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--judge", choices=list(JUDGES), help="what a user's function says instead")
     parser.add_argument("--out", help="append one JSON line per run")
     arguments = parser.parse_args()
     jobs = []
@@ -253,7 +294,7 @@ def main() -> None:
             if arguments.multiples:
                 usd = worlds.world(family, seed).inference_usd
                 budgets = [round(usd * multiple, 6) for multiple in arguments.multiples]
-            jobs.append((family, seed, budgets, arguments.slots))
+            jobs.append((family, seed, budgets, arguments.slots, arguments.judge))
     runs: list[Run] = []
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
         for done in pool.imap_unordered(_all_budgets, jobs):

@@ -53,4 +53,4 @@ def test_a_call_that_bought_nothing_is_abandoned_and_begun_as_the_next_attempt(
 
 def test_all_answers_of_an_arm_and_example_are_one_pool(paid_calls: PaidCalls) -> None:
     paid_calls.store(CALL, ANSWER, holder="me")
-    assert paid_calls.texts("arm", "tune-3") == ["one", "one"]
+    assert list(paid_calls.texts("arm", "tune-3").values()) == ["one", "one"]

@@ -107,6 +107,30 @@ def test_a_users_function_judges_all_answers_so_far(
     assert bench.results[-1].curve[6] == 6.0  # type: ignore[union-attr, index]
 
 
+def test_of_a_users_function_that_counts_good_answers_each_draw_is_told(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "counting_metrics.py").write_text(
+        "def judge(responses, **example):\n"
+        "    missed = all(len(response) % 2 for response in responses)\n"
+        "    return {'missed': missed}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    metric = {"name": "missed", "mode": "min", "evaluator": "counting_metrics:judge"}
+    bench = make_bench(metric=metric)
+    bench.evaluate(draws=4)
+    said = bench.evaluate(first_draw=4, draws=8)
+    result = bench.results[-1]
+    assert isinstance(result, Scored)
+    texts = list(bench.paid_calls.texts(bench.arm.key, "tune-0").values())
+    good = [len(text) % 2 == 0 for text in texts]
+    assert result.passes == good[4:]
+    assert "success" in result.counts_as
+    assert result.curve is not None
+    assert result.curve[12] == float(not any(good))
+    assert said.startswith(f"{sum(good[4:])}/8 pass")
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

@@ -89,7 +89,7 @@ def test_a_late_worker_cannot_end_the_claim_of_the_one_after_it(
 def test_the_first_answer_stored_stands_and_the_second_is_told_so(paid_calls: PaidCalls) -> None:
     assert paid_calls.store(call(0, 2), answer("a", "b"), holder="me")
     assert not paid_calls.store(call(0, 2), answer("c", "d"), holder="you")
-    assert paid_calls.texts("arm", "tune-3") == ["a", "b"]
+    assert list(paid_calls.texts("arm", "tune-3").values()) == ["a", "b"]
 
 
 def test_storing_ends_the_claim(paid_calls: PaidCalls, client: Client) -> None:
@@ -107,7 +107,7 @@ def test_a_server_that_gave_four_of_ten_is_made_up_for_by_a_call_for_six(
     assert len(found.completions) == 4
     assert paid_calls.begin(call(4, 6), holder="me", claim_ms=CLAIM_MS) == Begun(number=1)
     paid_calls.store(call(4, 6), answer(*"efghij"), holder="me")
-    assert paid_calls.texts("arm", "tune-3") == list("abcdefghij")
+    assert list(paid_calls.texts("arm", "tune-3").values()) == list("abcdefghij")
 
 
 def test_answers_are_pooled_in_the_order_of_their_draws_not_of_their_coming(
@@ -116,7 +116,7 @@ def test_answers_are_pooled_in_the_order_of_their_draws_not_of_their_coming(
     paid_calls.store(call(10, 2), answer("k", "l"), holder="me")
     paid_calls.store(call(2, 8), answer(*"cdefghij"), holder="me")
     paid_calls.store(call(0, 2), answer("a", "b"), holder="me")
-    assert paid_calls.texts("arm", "tune-3") == list("abcdefghijkl")
+    assert list(paid_calls.texts("arm", "tune-3").values()) == list("abcdefghijkl")
     assert [len(paid.completions) for paid in paid_calls.bought("arm", "tune-3")] == [2, 8, 2]
 
 

@@ -3,10 +3,11 @@
 import itertools
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from study import resampling
+from study import metrics, resampling
 
 
 def voted(texts: Sequence[str]) -> float:
@@ -14,8 +15,12 @@ def voted(texts: Sequence[str]) -> float:
     return float(sum(text == "yes" for text in texts) * 2 > len(texts))
 
 
+def curve(judge: resampling.Judge, texts: Sequence[str]) -> dict[int, float]:
+    return resampling.resample(judge, texts, mode="max", seed=0).curve
+
+
 def test_no_answers_have_no_curve() -> None:
-    assert resampling.curve(voted, [], seed=0) == {}
+    assert curve(voted, []) == {}
     assert resampling.sizes(0) == []
 
 
@@ -32,7 +37,7 @@ def test_the_sizes_are_few_and_end_with_the_pools_own() -> None:
 
 def test_where_the_subsets_are_few_every_one_is_judged() -> None:
     texts = ["yes", "no", "yes", "no"]
-    found = resampling.curve(voted, texts, seed=0)
+    found = curve(voted, texts)
     for n in resampling.sizes(4):
         subsets = itertools.combinations(texts, n)
         assert found[n] == pytest.approx(statistics.fmean(map(voted, subsets)))
@@ -44,10 +49,10 @@ def test_where_they_are_many_a_bounded_number_is_judged_each_of_its_size() -> No
 
     def judge(chosen: Sequence[str]) -> float:
         judged.append(tuple(chosen))
-        return float(len(chosen))
+        return 2.0 * len(chosen)
 
-    found = resampling.curve(judge, texts, seed=0)
-    assert found == {n: float(n) for n in resampling.sizes(40)}
+    found = curve(judge, texts)
+    assert found == {n: 2.0 * n for n in resampling.sizes(40)}
     for n in resampling.sizes(40):
         of_n = [chosen for chosen in judged if len(chosen) == n]
         assert 1 <= len(of_n) <= resampling.SUBSETS_MAX
@@ -64,7 +69,7 @@ def test_the_same_seed_judges_the_same_subsets_on_every_machine() -> None:
             seen.append(tuple(chosen))
             return 0.0
 
-        resampling.curve(judge, texts, seed=seed)
+        resampling.resample(judge, texts, mode="max", seed=seed)
         return seen
 
     assert judged(1) == judged(1)
@@ -78,5 +83,44 @@ def test_answers_that_are_the_same_text_are_judged_once() -> None:
         calls.append(chosen)
         return 1.0
 
-    found = resampling.curve(judge, ["same"] * 50, seed=0)
+    found = curve(judge, ["same"] * 50)
     assert len(calls) == len(found) == len(resampling.sizes(50))
+
+
+@pytest.mark.parametrize("name", metrics.RECOGNISED)
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_function_that_counts_good_answers_is_recognised(name: str, mode: Any) -> None:
+    count_metric = metrics.RECOGNISED[name]
+
+    def judge(chosen: Sequence[str]) -> float:
+        value = count_metric(sum(text.startswith("yes") for text in chosen), len(chosen))
+        return value if mode == "max" else 1 - value
+
+    for draws in (5, 30):
+        texts = [f"yes {i}" if i % 3 else f"no {i}" for i in range(draws)]
+        found = resampling.resample(judge, texts, mode=mode, seed=0)
+        assert found.counts_as == [name]
+        assert found.passes == [bool(i % 3) for i in range(draws)]
+    alike = resampling.resample(judge, ["no", "no", "no"], mode=mode, seed=0)
+    assert set(alike.counts_as) == set(metrics.RECOGNISED)  # all miss: they tell nothing apart
+
+
+@pytest.mark.parametrize(
+    ("judge", "passes"),
+    [
+        (lambda texts: float(len(set(texts)) < 2), [True, True, True]),  # looks at them together
+        (lambda texts: 0.5 * ("a" in texts), None),  # a grade
+        (lambda texts: 2.0 * ("a" in texts), None),
+    ],
+)
+def test_a_function_of_answers_together_is_none_that_counts(
+    judge: resampling.Judge, passes: list[bool] | None
+) -> None:
+    found = resampling.resample(judge, ["a", "b", "a"], mode="max", seed=0)
+    assert (found.passes, found.counts_as) == (passes, [])
+
+
+def test_a_result_tells_of_its_own_draws_only() -> None:
+    found = resampling.resample(voted, ["yes", "no", "yes"], mode="max", seed=0)
+    told = found.told([0, 4, 5], first_draw=4, draws=2)  # 1 to 3 are still out
+    assert (told["passes"], told["curve"]) == ([False, True], found.curve)

@@ -69,9 +69,9 @@ def curve(
     timeout_s: float = PATIENT_S,
     **example: Any,
 ) -> dict[int, float]:
-    return judges.curve(
-        f"some_judges:{function}", "size", texts, example, seed=0, timeout_s=timeout_s
-    )
+    return judges.resample(
+        f"some_judges:{function}", "size", texts, example, mode="max", seed=0, timeout_s=timeout_s
+    ).curve
 
 
 def is_gone(pid: int) -> bool:
@@ -145,8 +145,12 @@ def test_a_module_that_hangs_as_it_is_imported_is_named(
 
 
 def test_a_judge_is_used_again_and_inherits_nothing_of_the_worker(judges: Judges) -> None:
-    one = judges.curve("some_judges:size", "pid", ["a"], {}, seed=0, timeout_s=PATIENT_S)
-    other = judges.curve("some_judges:size", "pid", ["a"], {}, seed=0, timeout_s=PATIENT_S)
+    one, other = (
+        judges.resample(
+            "some_judges:size", "pid", ["a"], {}, mode="max", seed=0, timeout_s=PATIENT_S
+        ).curve
+        for _ in range(2)
+    )
     assert one == other
     with open(os.devnull) as _, open(os.devnull) as _:
         (count,) = set(curve(judges, "sees", texts=("a",)).values())
@@ -162,8 +166,8 @@ def test_a_killed_workers_judge_ends_though_its_function_hangs(
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from workers.judges import Judges\n"
-        "Judges().curve('some_judges:hangs', 'size', ['a'], "
-        f"{{'pids': {str(pids)!r}}}, seed=0, timeout_s=1000)\n"
+        "Judges().resample('some_judges:hangs', 'size', ['a'], "
+        f"{{'pids': {str(pids)!r}}}, mode='max', seed=0, timeout_s=1000)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as worker:
         expect_soon(pids.exists)

@@ -2,7 +2,9 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from coordinator import reading
 from coordinator.plan import Work
 from coordinator.search import BUDGET_SPENT, REST_TOO_SMALL, SETTLED, Search
+from study import resampling
 from study.config import Arm, Config
 from study.messages import Scored
 from study.trials import TrialState
@@ -18,6 +21,7 @@ from study.trials import TrialState
 from .conftest import DOLLAR, EXAMPLES, Loop, cost, passing, true_value, worst_case
 
 MakeSearch = Callable[..., Search]
+Answers = Callable[[Work, np.random.Generator], dict[str, Any]]
 DONE = ("the space is exhausted", "more money would not change the answer")
 
 
@@ -218,7 +222,9 @@ def test_metrics_that_judge_answers_together_go_the_same_way(
     def graded(work: Work, random: np.random.Generator) -> dict[str, Any]:
         grade = 10 * passing(work.arm, work.example) + random.normal(0, 0.5)
         draws = work.first_draw + work.draws
-        return {"curve": {n: sign * (grade + np.log2(n)) for n in (1, 2, 4, 8, 16) if n <= draws}}
+        return {
+            "curve": {n: sign * (grade + 0.3 * np.log2(n)) for n in (1, 2, 4, 8, 16) if n <= draws}
+        }
 
     search = make_search(count_metric=None, mode=mode)
     Loop(search, DOLLAR // 2, answers=graded).run()
@@ -227,6 +233,76 @@ def test_metrics_that_judge_answers_together_go_the_same_way(
     assert (found.config.arm.model, found.config.arm.template) == ("dear", 1)
     assert found.lower < found.value < found.upper
     assert sign * found.value > 7
+
+
+def as_a_function(judge: resampling.Judge, *, mode: Any = "max") -> Answers:
+    """Answers that pass at random, as a worker tells of them that calls a user's function."""
+    bought: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+
+    def told(work: Work, random: np.random.Generator) -> dict[str, Any]:
+        texts = bought[work.arm.key, work.example]
+        for draw in range(work.first_draw, work.first_draw + work.draws):
+            passes = random.random() < passing(work.arm, work.example)
+            texts[draw] = "right" if passes else f"wrong {draw}"
+        found = resampling.resample(judge, list(texts.values()), mode=mode, seed=0)
+        return found.told(texts, first_draw=work.first_draw, draws=work.draws)
+
+    return told
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_users_function_that_counts_good_answers_is_searched_as_counts_are(
+    make_search: MakeSearch, mode: str
+) -> None:
+    def judge(texts: Sequence[str]) -> float:
+        return float(("right" in texts) == (mode == "max"))
+
+    search = make_search(count_metric=None, mode=mode)
+    loop = Loop(search, DOLLAR // 4, answers=as_a_function(judge, mode=mode))
+    loop.run()
+    found = search.recommend()
+    assert found is not None
+    if mode == "min":
+        assert found.value < 0.25
+    assert true_value(found.config) > 0.8
+    assert found.config.n > max(work.draws for work in loop.works if work.arm == found.config.arm)
+
+
+def test_a_users_function_that_stops_counting_is_judged_by_its_curves(
+    make_search: MakeSearch,
+) -> None:
+    counted = make_search(count_metric=None)
+    loop = Loop(counted, DOLLAR // 8, answers=as_a_function(lambda texts: float("right" in texts)))
+    loop.run(works_max=60)
+    odd = loop.results[-1].model_copy(update={"counts_as": []})
+    found = []
+    for results in (loop.results, [*loop.results[:-1], odd], [odd, *loop.results[:-1]]):
+        search = make_search(count_metric=None)
+        search.restore(counted.trials)
+        for result in results:
+            search.record(result)
+        search.conclude()
+        found.append(search.pareto_front())
+    assert found[0] != found[1]
+    assert found[1] == found[2]
+
+
+def test_what_is_answered_rests_on_what_the_function_was_seen_to_be(
+    make_search: MakeSearch,
+) -> None:
+    """One draw an example: nothing says what several are worth."""
+    search = make_search({"n": {"low": 1, "high": 16}}, count_metric=None, trials_max=1)
+    told = as_a_function(lambda texts: float("right" in texts))
+    loop = Loop(search, DOLLAR, answers=told)
+    work = search.next(available=DOLLAR)
+    assert work is not None
+    for example in EXAMPLES:
+        one = replace(work, example=example, first_draw=0, draws=1)
+        search.record(loop.answer(one, np.random.default_rng(int(example[5:]))))
+    search.conclude()
+    found = search.recommend()
+    assert found is not None
+    assert found.config.n == 1
 
 
 def test_a_resumed_search_recommends_the_same_given_the_same_results(
@@ -249,13 +325,23 @@ def test_a_resumed_search_recommends_the_same_given_the_same_results(
     assert (work.arm.key, work.example, work.first_draw) not in asked
 
 
+@pytest.mark.parametrize(
+    "judge",
+    [
+        None,
+        lambda texts: float("right" in texts),
+        lambda texts: float(texts.count("right") * 2 > len(texts)) + 0.1 * len(set(texts)),
+    ],
+    ids=["passes", "a function that counts", "a function of answers together"],
+)
 def test_the_recommendation_does_not_depend_on_the_order_of_the_results(
-    make_search: MakeSearch,
+    make_search: MakeSearch, judge: resampling.Judge | None
 ) -> None:
-    first = make_search()
-    loop = Loop(first, DOLLAR // 4)
+    changes = {"count_metric": None} if judge else {}
+    first = make_search(**changes)
+    loop = Loop(first, DOLLAR // 4, answers=as_a_function(judge) if judge else None)
     loop.run(works_max=100)
-    shuffled = make_search()
+    shuffled = make_search(**changes)
     shuffled.restore(first.trials)
     for result in random.Random(1).sample(loop.results, len(loop.results)):
         shuffled.record(result)
