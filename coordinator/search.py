@@ -29,7 +29,7 @@ from study.trials import Estimate, Trial, TrialState
 
 REFIT_GROWTH: Final = 0.12
 """The model reads everything again when there is this share more of results than the last time."""
-REFIT_GROWTH_MOST: Final = 0.35
+REFIT_GROWTH_MOST: Final = 0.2
 """With so many more it doesn't wait until the reader is rested: beliefs grow too old to choose by."""
 REFIT_GROWTH_DRY: Final = 0.03
 """The same where no step is worth its money, as far as results were read."""
