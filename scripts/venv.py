@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts import programs
 from scripts.step import CommandFailedError, SetupError, announce, run_logged
 
-MAKE_TIMEOUT_S = 120.0
+MAKE_TIMEOUT_S = 600.0
 INSTALL_TIMEOUT_S = 900.0
 VERSION_TIMEOUT_S = 20.0
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"

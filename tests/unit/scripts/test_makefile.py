@@ -43,6 +43,7 @@ def test_make_alone_lists_the_targets_with_a_line_each(make):
         "bench",
         "bench-search",
         "bench-search-short",
+        "bench-search-cost",
         "bench-sandbox",
         "bench-sandbox-speed",
         "bench-scale",
